@@ -1,0 +1,60 @@
+"""NWB files of optical physiology as typed, lazy Python objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nwb_ophys.api import link as link
+    from nwb_ophys.api import open as open
+    from nwb_ophys.api import read as read
+    from nwb_ophys.api import write as write
+    from nwb_ophys.children import Children as Children
+    from nwb_ophys.compare import Difference as Difference
+    from nwb_ophys.compare import diff as diff
+    from nwb_ophys.errors import *  # noqa: F403
+    from nwb_ophys.hdf5.arrays import LazyArray as LazyArray
+    from nwb_ophys.models import *  # noqa: F403
+    from nwb_ophys.problems import Problem as Problem
+    from nwb_ophys.ragged import RaggedColumn as RaggedColumn
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Children": "nwb_ophys.children",
+    "Difference": "nwb_ophys.compare",
+    "LazyArray": "nwb_ophys.hdf5.arrays",
+    "Problem": "nwb_ophys.problems",
+    "RaggedColumn": "nwb_ophys.ragged",
+    "diff": "nwb_ophys.compare",
+    "get_type": "nwb_ophys.registry",
+    "link": "nwb_ophys.api",
+    "open": "nwb_ophys.api",
+    "read": "nwb_ophys.api",
+    "write": "nwb_ophys.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing the package only defines: each part loads when it is first named.
+    import importlib
+
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name)
+    if home is None:
+        for candidate in ("nwb_ophys.errors", "nwb_ophys.models"):
+            if name in importlib.import_module(candidate).__all__:
+                home = candidate
+                break
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    from nwb_ophys import errors, models
+
+    return sorted({*globals(), *_HOMES, *errors.__all__, *models.__all__})

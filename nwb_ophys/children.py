@@ -1,0 +1,196 @@
+"""`Children`: the one mapping of named objects, ordered, validating, lazy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from nwb_ophys.errors import MemberNotFoundError, SchemaError
+
+__all__ = ["Children", "Named"]
+
+
+class Named(Protocol):
+    """What a `Children` holds: an object with a name."""
+
+    name: str
+
+
+T = TypeVar("T", bound=Any)
+
+_NOT_LOADED: Any = object()
+
+
+def _target(item: Any) -> Any:
+    """Give the object that a `nwb_ophys.link` leads to, and any other object itself."""
+    return item.link_target if type(item).__name__ == "ExternalLink" else item
+
+
+class Children(MutableMapping[str, T], Generic[T]):
+    """An ordered mapping of names to typed objects.
+
+    Built from a mapping or from an iterable of named objects. An object goes under its own name;
+    what is of another type, or whose name is taken, is refused at once. In an opened file the
+    names are known, and each object loads when it is first asked for.
+
+    Parameters
+    ----------
+    items
+        The objects.
+    accepts
+        The types an object may have; empty for any.
+    place
+        What the mapping is, for messages: "/processing/ophys, field 'children'".
+
+    Raises
+    ------
+    SchemaError
+        Where an object is of another type, has another name than its key, or its name is taken.
+    """
+
+    __slots__ = ("_accepts", "_added", "_items", "_load", "_place", "_removed")
+
+    def __init__(
+        self,
+        items: Mapping[str, T] | Iterable[T] = (),
+        *,
+        accepts: tuple[type, ...] = (),
+        place: str = "",
+    ) -> None:
+        self._items: dict[str, T] = {}
+        self._accepts = accepts
+        self._place = place
+        self._load: Callable[[str], T] | None = None
+        self._removed: set[str] = set()
+        self._added: set[str] = set()
+        if isinstance(items, Mapping):
+            for name, item in items.items():
+                self._insert(name, item)
+        else:
+            for item in items:
+                self.add(item)
+
+    @classmethod
+    def lazy(
+        cls,
+        names: Iterable[str],
+        load: Callable[[str], T],
+        *,
+        accepts: tuple[type, ...] = (),
+        place: str = "",
+    ) -> Children[T]:
+        """Make a mapping over stored objects that `load` brings in by name."""
+        self: Children[T] = cls(accepts=accepts, place=place)
+        self._items = dict.fromkeys(names, _NOT_LOADED)
+        self._load = load
+        return self
+
+    def add(self, *items: T) -> T:
+        """Add objects under their own names; the last one is returned.
+
+        Raises
+        ------
+        SchemaError
+            Where an object is of another type, has no name, or its name is taken.
+        """
+        for item in items:
+            self._insert(getattr(item, "name", None), item)
+        return items[-1]
+
+    def loaded(self) -> Iterator[tuple[str, T]]:
+        """Iterate over the objects that were asked for or added, without loading any."""
+        return (
+            (name, _target(item)) for name, item in self._items.items() if item is not _NOT_LOADED
+        )
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """The names of stored objects that were deleted from the mapping."""
+        return frozenset(self._removed)
+
+    @property
+    def added(self) -> frozenset[str]:
+        """The names of objects that were added since the mapping was read."""
+        return frozenset(self._added)
+
+    def raw(self, name: str) -> T:
+        """Give what was added under a name: the object, or the link that leads to it."""
+        return self._items[name]
+
+    def settle(self, load: Callable[[str], T]) -> None:
+        """Take the present state for the stored one, as it was just written."""
+        self._load = load
+        self._removed.clear()
+        self._added.clear()
+
+    def _insert(self, name: str | None, item: T) -> None:
+        if self._accepts and not isinstance(_target(item), self._accepts):
+            wanted = " or ".join(sorted(kind.__name__ for kind in self._accepts))
+            raise SchemaError(
+                f"expected {wanted}, found {type(item).__name__} {item!r}", path=self._place
+            )
+        own = getattr(item, "name", None)
+        if not isinstance(own, str) or not own:
+            raise SchemaError(f"{type(item).__name__} {item!r} has no name", path=self._place)
+        if name != own:
+            raise SchemaError(
+                f"the object is named {own!r}, not {name!r}",
+                path=self._place,
+                hint="an object goes under its own name",
+            )
+        if "/" in own or own == ".":
+            raise SchemaError(f"the name {own!r} is no HDF5 name: it has a '/'", path=self._place)
+        present = self._items.get(own)
+        if present is not None and present is not item:
+            raise SchemaError(
+                f"two objects with one name: {own!r} is there already",
+                path=self._place,
+                hint="choose another name, or delete the first",
+            )
+        if present is not item:
+            self._items[own] = item
+            self._added.add(own)
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            item = self._items[name]
+        except KeyError:
+            close = difflib.get_close_matches(str(name), self._items, n=1)
+            names = ", ".join(map(repr, list(self._items)[:10])) or "nothing"
+            raise MemberNotFoundError(
+                f"there is no {name!r}; there is {names}",
+                path=self._place,
+                hint=f"did you mean {close[0]!r}?" if close else None,
+            ) from None
+        if item is _NOT_LOADED:
+            assert self._load is not None
+            item = self._items[name] = self._load(name)
+        found: T = _target(item)
+        return found
+
+    def __setitem__(self, name: str, item: T) -> None:
+        self._insert(name, item)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self._items:
+            self[name]  # raises, naming what there is
+        if name in self._added:
+            self._added.remove(name)
+        elif self._load is not None:
+            self._removed.add(name)
+        del self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def __repr__(self) -> str:
+        names = list(self._items)
+        shown = ", ".join(names[:8]) + (f", ... {len(names)} in all" if len(names) > 8 else "")
+        return f"<Children: {shown or 'empty'}>"

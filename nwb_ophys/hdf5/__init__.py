@@ -1,0 +1,1 @@
+"""The mechanics of HDF5: handles, nodes, arrays, copies. Nothing here knows a model."""

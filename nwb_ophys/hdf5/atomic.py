@@ -1,0 +1,110 @@
+"""Put a file in place all at once: written beside its target, synced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from nwb_ophys.errors import (
+    FileAccessError,
+    FileExistsNWBError,
+    FileIsFolderError,
+    FileMissingError,
+    FilePermissionError,
+)
+
+__all__ = ["check_target", "replacing"]
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Find where a file is to be put, symbolic links resolved.
+
+    Raises
+    ------
+    FileMissingError
+        Where its folder does not exist.
+    FileIsFolderError
+        Where a folder is there.
+    FileExistsNWBError
+        Where a file is there that may not be overwritten.
+    """
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise FileIsFolderError("the target is a folder", file=path, hint="name a file in it")
+    if not target.parent.is_dir():
+        raise FileMissingError(
+            f"the folder {target.parent} does not exist", file=path, hint="make it first"
+        )
+    if target.exists() and not overwrite:
+        raise FileExistsNWBError(
+            "the target exists", file=path, hint="choose another name, or overwrite=True"
+        )
+    return target
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of the target when the block ends well.
+
+    When the block raises, or is interrupted, the target stays as it was and nothing is left.
+    The new file has the mode and group of the one that it replaces.
+
+    Raises
+    ------
+    FileAccessError
+        Where the folder cannot be written to, or the file cannot be synced or renamed.
+    """
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except PermissionError as error:
+        raise FilePermissionError(
+            "the folder may not be written to", file=target, hint="choose another folder"
+        ) from error
+    except OSError as error:
+        raise FileAccessError(f"the folder cannot be written to: {error}", file=target) from error
+    os.close(descriptor)
+    try:
+        yield temporary
+        _take_over_mode(target, temporary)
+        _sync(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(target.parent)
+
+
+def _take_over_mode(target: Path, temporary: Path) -> None:
+    try:
+        status = os.stat(target)
+    except FileNotFoundError:
+        return
+    os.chmod(temporary, status.st_mode & 0o7777)
+    if hasattr(os, "chown"):
+        # Not all may give files away; then the group stays that of the user.
+        with contextlib.suppress(PermissionError):
+            os.chown(temporary, -1, status.st_gid)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows cannot open folders, and some network file systems cannot sync them; the rename
+    # itself is then as lasting as the system makes it.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

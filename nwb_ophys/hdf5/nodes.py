@@ -1,0 +1,369 @@
+"""`Node`: one object of an open file, with its attributes and links, and no model.
+
+A node is told by its address, which every hard link carries; HDF5 is never asked for a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Literal, NamedTuple
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5p
+
+from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError
+from nwb_ophys.hdf5.source import Identity, Source
+from nwb_ophys.hdf5.values import Pointer, decode_text, read_attribute, region_pointer
+
+__all__ = ["LinkRecord", "Node", "node_at", "root_of"]
+
+_MAX_LINKS = 64
+
+
+class LinkRecord(NamedTuple):
+    """One link of a group.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    kind
+        ``hard``, ``soft``, ``external`` or ``other`` (user-defined).
+    address
+        Where a hard link leads.
+    target
+        The path that a soft or external link holds.
+    file
+        The file name that an external link holds.
+    """
+
+    name: str
+    kind: Literal["hard", "soft", "external", "other"]
+    address: int = 0
+    target: str = ""
+    file: str = ""
+
+
+class Node:
+    """One group, dataset or named datatype of a file.
+
+    Parameters
+    ----------
+    source
+        The file.
+    path
+        The path by which it was reached, without soft links.
+    address
+        Its address in the file.
+    """
+
+    __slots__ = ("_attributes", "_id", "_links", "address", "path", "source")
+
+    def __init__(self, source: Source, path: str, address: int) -> None:
+        self.source = source
+        self.path = path
+        self.address = address
+        self._id: Any = None
+        self._attributes: dict[str, Any] | None = None
+        self._links: dict[str, LinkRecord] | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of the file, for messages."""
+        return self.source.file
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """The lock of the file."""
+        return self.source.lock
+
+    @property
+    def id(self) -> Any:
+        """The open HDF5 handle of the object."""
+        with self.source.lock:
+            file = self.source.id
+            if self._id is None:
+                try:
+                    self._id = h5o.open(file, self.path.encode("utf-8", "surrogateescape"))
+                except (KeyError, OSError, RuntimeError, ValueError) as error:
+                    raise DataError(
+                        f"the object cannot be opened: {error}", file=self.file, path=self.path
+                    ) from error
+            return self._id
+
+    def release(self) -> None:
+        """Let the handle go, as the file is closing."""
+        self._id = None
+
+    def forget(self) -> None:
+        """Forget what was read of the object, as the file was replaced."""
+        self._id = self._attributes = self._links = None
+
+    @property
+    def is_group(self) -> bool:
+        """Whether the object is a group."""
+        return isinstance(self.id, h5g.GroupID)
+
+    @property
+    def is_dataset(self) -> bool:
+        """Whether the object is a dataset."""
+        return isinstance(self.id, h5d.DatasetID)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    # -- what a LazyArray asks of its handle -------------------------------------------------
+
+    def dataset(self) -> h5d.DatasetID:
+        """Give the open dataset."""
+        return self.id
+
+    def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Turn h5py references into what the session makes of their targets."""
+        resolved = np.empty(references.shape, object)
+        file = self.source.id
+        for index in np.ndindex(references.shape):
+            resolved[index] = self.follow(_pointer(references[index], file))
+        return resolved
+
+    def follow(self, pointer: Any) -> Any:
+        """Turn a `Pointer` into what the session makes of its target."""
+        resolver = self.source.resolver
+        return pointer if resolver is None else resolver(self, pointer)
+
+    def check_readable(self) -> None:
+        """Refuse a dataset whose data lie in files that may not be opened.
+
+        Raises
+        ------
+        LinkError
+            Naming the file that is out of bounds.
+        """
+        for file in external_files(self.id):
+            if not self.source.may_open(self.source.beside(file)):
+                raise LinkError(
+                    f"the data lie in another file, {file!r}, which may not be opened",
+                    file=self.file,
+                    path=self.path,
+                    hint=_ALLOW,
+                )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source = self.source
+        if source.path is None or source.identity is None:
+            raise DataError(
+                "an array of a file object cannot be pickled",
+                file=self.file,
+                path=self.path,
+                hint="open the file by its path",
+            )
+        return _reopen, (source.path, source.identity, source.external, self.path)
+
+    # -- attributes and links ----------------------------------------------------------------
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """All attributes, read once."""
+        if self._attributes is None:
+            self._attributes = self._read_attributes()
+        return self._attributes
+
+    def _read_attributes(self) -> dict[str, Any]:
+        with self.source.lock:
+            own = self.id
+            names: list[bytes] = []
+            h5a.iterate(own, lambda name, *_: names.append(name))
+            found: dict[str, Any] = {}
+            for raw in names:
+                name = decode_text(raw)
+                try:
+                    found[name] = read_attribute(h5a.open(own, raw), self.source.id)
+                except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+                    raise DataError(
+                        f"the attribute cannot be read: {error}",
+                        file=self.file,
+                        path=self.path,
+                        field=name,
+                    ) from error
+            return found
+
+    @property
+    def links(self) -> dict[str, LinkRecord]:
+        """All links of the group, read once; in creation order where the file keeps it."""
+        if self._links is None:
+            self._links = self._read_links()
+        return self._links
+
+    def _read_links(self) -> dict[str, LinkRecord]:
+        with self.source.lock:
+            group = self.id
+            if not isinstance(group, h5g.GroupID):
+                return {}
+            # h5py hands the same info object to each call, so its values are taken at once.
+            found: list[tuple[bytes, int, int]] = []
+            group.links.iterate(
+                lambda name, info: found.append((name, info.type, info.u)),
+                idx_type=_link_order(group),
+                info=True,
+            )
+            records = (_record(group, *each) for each in found)
+            return {record.name: record for record in records}
+
+    # -- walking -----------------------------------------------------------------------------
+
+    def child(self, name: str) -> Node:
+        """Follow one link, of whatever kind, to its object.
+
+        Raises
+        ------
+        MemberNotFoundError
+            Where the group has no such link.
+        LinkError
+            Where the link leads nowhere, in a circle, or to a file that may not be opened.
+        """
+        return self._follow(name, 0)
+
+    def _follow(self, name: str, depth: int) -> Node:
+        record = self.links.get(name)
+        if record is None:
+            raise MemberNotFoundError(
+                f"there is no {name!r} in the group", file=self.file, path=self.path
+            )
+        if record.kind == "hard":
+            return self._hard(record)
+        here = f"{self.path.rstrip('/')}/{name}"
+        if depth > _MAX_LINKS:
+            raise LinkError("the links lead in a circle", file=self.file, path=here)
+        if record.kind == "soft":
+            start = root_of(self.source) if record.target.startswith("/") else self
+            kind, target = "soft link", record.target
+        elif record.kind == "external":
+            start = root_of(self._external(record, here))
+            kind, target = "external link", f"{record.target} of {record.file}"
+        else:
+            raise LinkError("a user-defined link cannot be followed", file=self.file, path=here)
+        try:
+            return _walk(start, record.target, depth + 1)
+        except MemberNotFoundError as error:
+            raise LinkError(
+                f"dangling {kind}: its target {target} is not there",
+                file=self.file,
+                path=here,
+                hint="the object it led to was deleted or renamed",
+            ) from error
+
+    def _hard(self, record: LinkRecord) -> Node:
+        nodes = self.source.nodes
+        node = nodes.get(record.address)
+        if node is None:
+            path = f"{self.path.rstrip('/')}/{record.name}"
+            node = nodes.setdefault(record.address, Node(self.source, path, record.address))
+        return node
+
+    def _external(self, record: LinkRecord, here: str) -> Source:
+        target = self.source.beside(record.file)
+        if not self.source.may_open(target):
+            raise LinkError(
+                f"the external link leads to {record.file!r}, which may not be opened",
+                file=self.file,
+                path=here,
+                hint=_ALLOW,
+            )
+        try:
+            return self.source.sibling(target)
+        except (OSError, ValueError) as error:
+            raise LinkError(
+                f"the external link leads to {record.file!r}, which cannot be opened: {error}",
+                file=self.file,
+                path=here,
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"<Node {self.path} of {self.file}>"
+
+
+_ALLOW = (
+    'only files below the folder of the session are opened; open(..., external_links="all") '
+    "allows others"
+)
+
+
+def _pointer(reference: Any, file: h5py.h5f.FileID) -> Any:
+    from nwb_ophys.hdf5.values import address_of
+
+    if isinstance(reference, h5py.h5r.RegionReference):
+        return region_pointer(reference, file)
+    return Pointer(address_of(reference, file))
+
+
+def _reopen(path: str, identity: Identity, external: Any, hdf5_path: str) -> Node:
+    return node_at(Source.reopened(path, identity, external), hdf5_path)
+
+
+def _link_order(group: h5g.GroupID) -> int:
+    order = int(group.get_create_plist().get_link_creation_order())
+    return int(h5py.h5.INDEX_CRT_ORDER if order & h5p.CRT_ORDER_TRACKED else h5py.h5.INDEX_NAME)
+
+
+def _record(group: h5g.GroupID, raw: bytes, kind: int, address: int) -> LinkRecord:
+    name = decode_text(raw)
+    if kind == h5l.TYPE_HARD:
+        return LinkRecord(name, "hard", address=address)
+    if kind == h5l.TYPE_SOFT:
+        return LinkRecord(name, "soft", target=decode_text(group.links.get_val(raw)))
+    if kind == h5l.TYPE_EXTERNAL:
+        file, target = group.links.get_val(raw)
+        return LinkRecord(name, "external", target=decode_text(target), file=decode_text(file))
+    return LinkRecord(name, "other")
+
+
+def external_files(dataset: Any) -> Iterator[str]:
+    """Iterate over the files that hold data of a dataset: raw storage and virtual sources."""
+    if not isinstance(dataset, h5d.DatasetID):
+        return
+    plist = dataset.get_create_plist()
+    layout = plist.get_layout()
+    if layout == h5d.CONTIGUOUS:
+        for index in range(plist.get_external_count()):
+            yield decode_text(plist.get_external(index)[0])
+    elif layout == h5d.VIRTUAL:
+        for index in range(plist.get_virtual_count()):
+            file = decode_text(plist.get_virtual_filename(index))
+            if file != ".":
+                yield file
+
+
+def root_of(source: Source) -> Node:
+    """Give the root group of a file."""
+    with source.lock:
+        for node in source.nodes.values():
+            if node.path == "/":
+                return node
+            break  # the root is always the first
+        address = int(h5o.get_info(source.id).addr)
+        return source.nodes.setdefault(address, Node(source, "/", address))
+
+
+def node_at(source: Source, path: str) -> Node:
+    """Walk from the root to the object at an absolute path, through links of any kind.
+
+    Raises
+    ------
+    MemberNotFoundError
+        Where there is no such object; the message says how far the path goes.
+    LinkError
+        Where a link on the way leads nowhere.
+    """
+    return _walk(root_of(source), path, 0)
+
+
+def _walk(start: Node, path: str, depth: int) -> Node:
+    node = start
+    for part in path.split("/"):
+        if part and part != ".":
+            node = node._follow(part, depth)
+    return node

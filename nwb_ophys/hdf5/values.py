@@ -1,0 +1,139 @@
+"""Small values on disk: read attributes and scalars as Python has them.
+
+Text is ``str`` (UTF-8 with surrogate escapes, so that no byte is lost), numbers are numpy scalars
+or arrays, object references are `Pointer`, region references `RegionPointer`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from h5py import h5a, h5o, h5r, h5s, h5t
+
+__all__ = ["Pointer", "RegionPointer", "decode_text", "has_references", "read_attribute"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """An object reference: the address of an object in the same file; 0 leads to nothing."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPointer:
+    """A region reference: the address of a dataset, and h5py's reference to a part of it."""
+
+    address: int
+    reference: Any
+
+
+_VLEN_BYTES: Final = h5t.py_create(np.dtype("O", metadata={"vlen": bytes}))
+_OBJECT: Final = np.dtype("O")
+
+
+def decode_text(raw: bytes | str) -> str:
+    """Decode stored text; what is not UTF-8 becomes surrogate escapes."""
+    return raw if isinstance(raw, str) else raw.decode("utf-8", "surrogateescape")
+
+
+def has_references(kind: h5t.TypeID) -> bool:
+    """Tell whether a stored type is, or contains, object or region references."""
+    code = kind.get_class()
+    if code == h5t.REFERENCE:
+        return True
+    if code == h5t.COMPOUND:
+        return any(has_references(kind.get_member_type(i)) for i in range(kind.get_nmembers()))
+    if code in (h5t.VLEN, h5t.ARRAY):
+        return has_references(kind.get_super())
+    return False
+
+
+def read_attribute(attribute: h5a.AttrID, file: h5py.h5f.FileID) -> Any:
+    """Read the value of an attribute."""
+    kind = attribute.get_type()
+    code = kind.get_class()
+    if code == h5t.STRING and kind.is_variable_str():
+        shape = attribute.shape
+        raw = np.empty(shape, _OBJECT)
+        if raw.size and attribute.get_space().get_simple_extent_type() != h5s.NULL:
+            attribute.read(raw, mtype=_VLEN_BYTES)
+        else:
+            return _empty(attribute, kind)
+        return _texts(raw)
+    space = attribute.get_space()
+    if space.get_simple_extent_type() == h5s.NULL:
+        return h5py.Empty(kind.dtype)
+    shape = attribute.shape
+    if code == h5t.REFERENCE and kind.equal(h5t.STD_REF_OBJ):
+        addresses = np.zeros(shape, np.uint64)
+        attribute.read(addresses, mtype=h5t.STD_REF_OBJ)
+        return _each(addresses, lambda address: Pointer(int(address)))
+    value = np.zeros(shape, kind.dtype)
+    if value.size:
+        attribute.read(value)
+    if code == h5t.STRING:
+        return _texts(value)
+    if code == h5t.REFERENCE:
+        return _each(value, lambda reference: region_pointer(reference, file))
+    if code == h5t.COMPOUND and has_references(kind):
+        return _pointed(value, file)
+    if h5py.check_string_dtype(value.dtype) is not None:
+        return _texts(value)
+    return value[()]
+
+
+def region_pointer(reference: Any, file: h5py.h5f.FileID) -> RegionPointer:
+    """Turn h5py's region reference into ours."""
+    return RegionPointer(address_of(reference, file), reference)
+
+
+def address_of(reference: Any, file: h5py.h5f.FileID) -> int:
+    """Find the address that a reference of h5py's leads to; 0 where it leads nowhere."""
+    if not reference:
+        return 0
+    try:
+        target = h5r.dereference(reference, file)
+    except (ValueError, RuntimeError, KeyError, OSError):
+        return 0
+    return int(h5o.get_info(target).addr) if target is not None else 0
+
+
+def _pointed(value: np.ndarray[Any, Any], file: h5py.h5f.FileID) -> Any:
+    result = np.empty(
+        value.shape, [(name, _member(value.dtype[name])) for name in value.dtype.names or ()]
+    )
+    for name in value.dtype.names or ():
+        column = value[name]
+        if h5py.check_ref_dtype(value.dtype[name]) is not None:
+            column = _each(column, lambda reference: Pointer(address_of(reference, file)))
+        elif h5py.check_string_dtype(value.dtype[name]) is not None:
+            column = _texts(column)
+        result[name] = column
+    return result[()]
+
+
+def _member(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return _OBJECT if dtype.kind in "OS" else dtype
+
+
+def _each(values: np.ndarray[Any, Any], make: Any) -> Any:
+    result = np.empty(values.shape, _OBJECT)
+    for index in np.ndindex(values.shape):
+        result[index] = make(values[index])
+    return result[()]
+
+
+def _texts(raw: np.ndarray[Any, Any]) -> Any:
+    if raw.ndim == 0:
+        return decode_text(raw.item() or b"")
+    return _each(raw, lambda one: decode_text(one or b""))
+
+
+def _empty(attribute: h5a.AttrID, kind: h5t.TypeID) -> Any:
+    if attribute.get_space().get_simple_extent_type() == h5s.NULL:
+        return h5py.Empty(kind.dtype)
+    return np.empty(attribute.shape, _OBJECT)

@@ -1,0 +1,486 @@
+"""`Plan`: what a write is to do, found and checked before the first byte is written.
+
+An opened session is written as its file plus what changed: fields that were assigned, objects that
+were added or removed. An authored session is all new. Either way the plan says where each object
+will lie, so that links and references can be checked while nothing has happened yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nwb_ophys.checks import broken_rules
+from nwb_ophys.children import Children
+from nwb_ophys.errors import LinkError, SchemaError
+from nwb_ophys.layout import FieldLayout, layout_of
+from nwb_ophys.mapper.session import Session
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.file import NWBFile
+from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value, is_stream
+
+__all__ = ["ExternalLink", "Plan", "make_plan"]
+
+
+class ExternalLink:
+    """A link to an object of another file, to be written in place of the object.
+
+    Parameters
+    ----------
+    target
+        The object, of an opened session.
+
+    Raises
+    ------
+    LinkError
+        Where the object is in no file.
+    """
+
+    __slots__ = ("link_target",)
+
+    def __init__(self, target: ConfiguredBaseModel) -> None:
+        binding = target._binding
+        if binding is None or binding.node.source.path is None:
+            raise LinkError(
+                f"{target!r} is in no file that a link could lead to",
+                hint="write its session first, and link to the object of the opened file",
+            )
+        self.link_target = target
+
+    @property
+    def name(self) -> str:
+        """The name of the object."""
+        return str(self.link_target.name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.link_target, name)
+
+    def __repr__(self) -> str:
+        return f"<link to {self.link_target!r}>"
+
+
+class NewObject(NamedTuple):
+    """An object to be created."""
+
+    path: str
+    model: Any
+
+
+class NewLink(NamedTuple):
+    """A link to be created, soft within the file, external to another."""
+
+    path: str
+    target: Any
+
+
+class SetField(NamedTuple):
+    """A field of an object that is there, to be written again."""
+
+    path: str
+    model: Any
+    field: FieldLayout
+
+
+class Graft(NamedTuple):
+    """An object of another session, to be copied with what it refers to."""
+
+    path: str
+    model: Any
+
+
+@dataclass
+class Plan:
+    """What is to be written.
+
+    Parameters
+    ----------
+    root
+        The session's root object.
+    session
+        The opened session, None where it was authored.
+    homes
+        Where each object will lie, by ``id`` of its model.
+    removed
+        Paths of the opened file that are to go.
+    replaced
+        Addresses of datasets that are created anew, and their paths.
+    """
+
+    root: NWBFile
+    session: Session | None
+    homes: dict[int, str] = field(default_factory=dict)
+    removed: dict[str, None] = field(default_factory=dict)
+    replaced: dict[int, str] = field(default_factory=dict)
+    new: list[NewObject] = field(default_factory=list)
+    links: list[NewLink] = field(default_factory=list)
+    fields: list[SetField] = field(default_factory=list)
+    attributes: list[tuple[str, Any]] = field(default_factory=list)
+    grafts: list[Graft] = field(default_factory=list)
+    groups: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the opened file is to be written as it is."""
+        return self.session is not None and not (
+            self.removed or self.new or self.links or self.fields or self.attributes or self.grafts
+        )
+
+    @property
+    def adds_types(self) -> bool:
+        """Whether objects are added, which follow the newest schema."""
+        return any(item.model.neurodata_type is not None for item in self.new)
+
+    def is_removed(self, path: str) -> bool:
+        """Tell whether a path of the opened file is to go, with all below it."""
+        return any(path == one or path.startswith(one + "/") for one in self.removed)
+
+    def home_of(self, model: Any) -> str | None:
+        """Say where an object will lie; None where it will not be in the file."""
+        home = self.homes.get(id(model))
+        if home is not None:
+            return home
+        binding = model._binding
+        if binding is None:
+            return None
+        path: str = binding.node.path
+        if self.session is not None and binding.node.source is self.session.source:
+            return None if self.is_removed(path) else path
+        for graft in self.grafts:
+            origin = graft.model._binding.node
+            if binding.node.source is origin.source and (
+                path == origin.path or path.startswith(origin.path + "/")
+            ):
+                return graft.path + path[len(origin.path) :]
+        return None
+
+
+def make_plan(root: NWBFile) -> Plan:
+    """Find out what is to be written, and check it.
+
+    Raises
+    ------
+    SchemaError
+        Where what was authored does not conform to the schema.
+    LinkError
+        Where a link or reference leads to an object that will not be in the file.
+    """
+    binding = root._binding
+    plan = Plan(root, binding.session if binding is not None else None)
+    if plan.session is None:
+        _add_new(plan, "/", root)
+    else:
+        for model in plan.session.loaded(plan.session.source):
+            _find_removals(plan, model)
+        for model in plan.session.loaded(plan.session.source):
+            if not plan.is_removed(model.hdf5_path):
+                _find_changes(plan, model, model.hdf5_path)
+        for model in plan.session.loaded():
+            source = model._binding.node.source
+            if source is not plan.session.source and next(_changed_fields(model), None):
+                raise SchemaError(
+                    "the object lies in another file, which is not written",
+                    file=source.file,
+                    path=model.hdf5_path,
+                    hint="open that file and change the object there",
+                )
+    for graft in plan.grafts:
+        _find_graft_changes(plan, graft)
+    _check_targets(plan)
+    return plan
+
+
+def join(parent: str, *names: str) -> str:
+    """Join names to a path."""
+    return "/".join((parent.rstrip("/"), *(name for name in names if name)))
+
+
+# -- changes of objects that are in the file ---------------------------------------------------
+
+
+def _changed_fields(model: Any) -> Iterator[FieldLayout]:
+    """Iterate over the loaded fields whose values are not those of the file."""
+    stored = model._binding.stored
+    for name, one in layout_of(type(model)).fields.items():
+        if name not in model.__dict__ or isinstance(one.marker, Members):
+            continue
+        value = model.__dict__[name]
+        if name in model.__pydantic_fields_set__ or (
+            name in stored and not _equal(stored[name], value)
+        ):
+            yield one
+
+
+def _equal(stored: Any, value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        try:
+            return bool(np.array_equal(stored, value, equal_nan=value.dtype.kind in "fc"))
+        except TypeError:
+            return bool(np.array_equal(stored, value))
+    return bool(stored == value)
+
+
+def _collections(model: Any) -> Iterator[tuple[FieldLayout, Children[Any]]]:
+    for name, one in layout_of(type(model)).fields.items():
+        if isinstance(one.marker, Members) and name in model.__dict__:
+            yield one, model.__dict__[name]
+
+
+def _find_removals(plan: Plan, model: Any) -> None:
+    for one, members in _collections(model):
+        parent = join(model.hdf5_path, *one.groups)
+        for name in members.removed:
+            plan.removed[join(parent, name)] = None
+        if one.name in model.__pydantic_fields_set__:  # the whole collection was exchanged
+            for name in _stored_names(model, one):
+                if name not in members or members.raw(name) is not _bound_at(model, one, name):
+                    plan.removed[join(parent, name)] = None
+    for one in _changed_fields(model):
+        if isinstance(one.marker, (Child, Link, Array)) and not isinstance(one.marker, Ref):
+            group = model._binding.group(one.groups)
+            if group is not None and one.stored in group.links:
+                _remove_member(plan, model, one, group)
+        elif isinstance(one.marker, Value):
+            node = model._binding.node
+            if not _fits_in_place(node, model.__dict__[one.name]):
+                plan.removed[node.path] = None
+                plan.replaced[node.address] = node.path
+
+
+def _remove_member(plan: Plan, model: Any, one: FieldLayout, group: Any) -> None:
+    path = join(model.hdf5_path, one.path)
+    record = group.links[one.stored]
+    if isinstance(one.marker, Array) and record.kind == "hard":
+        node = group.child(one.stored)
+        if model.__dict__[one.name] is not None and _fits_in_place(node, model.__dict__[one.name]):
+            return
+        plan.replaced[node.address] = path
+    plan.removed[path] = None
+
+
+def _stored_names(model: Any, one: FieldLayout) -> list[str]:
+    group = model._binding.group(one.groups)
+    layout = layout_of(type(model))
+    if group is None:
+        return []
+    return [name for name in group.links if not layout.declares(one.groups, name)]
+
+
+def _bound_at(model: Any, one: FieldLayout, name: str) -> Any:
+    group = model._binding.group(one.groups)
+    return model._binding.session.model_of(group.child(name))
+
+
+def _fits_in_place(node: Any, value: Any) -> bool:
+    """Tell whether a value can be written over the one that is there, in the same dataset."""
+    import h5py
+
+    from nwb_ophys.hdf5.arrays import LazyArray
+
+    shape = LazyArray(node).shape
+    dtype = h5py.Dataset(node.id).dtype
+    if is_stream(value) or shape is None:
+        return False
+    if isinstance(value, str) or hasattr(value, "isoformat"):
+        return (
+            shape == ()
+            and h5py.check_string_dtype(dtype) is not None
+            and (h5py.check_string_dtype(dtype).length is None)
+        )
+    array = value if hasattr(value, "shape") else np.asarray(value)
+    return tuple(array.shape) == shape and array.dtype == dtype and dtype.kind != "O"
+
+
+def _find_changes(plan: Plan, model: Any, path: str) -> None:
+    layout = layout_of(type(model))
+    if _is_changed(model):
+        _prepare(model)
+    for one in _changed_fields(model):
+        value = model.__dict__[one.name]
+        if isinstance(one.marker, Child) and value is not None:
+            _place(plan, join(path, *one.groups), one.stored, value)
+        elif isinstance(one.marker, Link) and not isinstance(one.marker, Ref):
+            if value is not None:
+                plan.links.append(NewLink(join(path, one.path), value))
+        elif not isinstance(one.marker, Child):
+            plan.fields.append(SetField(path, model, one))
+    for one, members in _collections(model):
+        exchanged = one.name in model.__pydantic_fields_set__
+        for name in members if exchanged else members.added:
+            if not exchanged or not _still_there(plan, model, one, name):
+                _place(plan, join(path, *one.groups), name, members.raw(name))
+    if model._attrs is not None and not _same_attributes(model):
+        plan.attributes.append((path, model))
+    _check(plan, model, path, layout.fields.values(), new=False)
+
+
+def _is_changed(model: Any) -> bool:
+    return next(_changed_fields(model), None) is not None or any(
+        members.added or members.removed or one.name in model.__pydantic_fields_set__
+        for one, members in _collections(model)
+    )
+
+
+def _still_there(plan: Plan, model: Any, one: FieldLayout, name: str) -> bool:
+    path = join(model.hdf5_path, *one.groups, name)
+    return name in _stored_names(model, one) and path not in plan.removed
+
+
+def _same_attributes(model: Any) -> bool:
+    stored = model._binding.attributes(model)
+    return stored.keys() == model._attrs.keys() and all(
+        stored[name] is value or _equal_attribute(stored[name], value)
+        for name, value in model._attrs.items()
+    )
+
+
+def _equal_attribute(stored: Any, value: Any) -> bool:
+    if hasattr(stored, "dtype") and hasattr(value, "dtype"):
+        return stored.dtype == value.dtype and bool(np.array_equal(stored, value))
+    return type(stored) is type(value) and bool(np.all(stored == value))
+
+
+def _find_graft_changes(plan: Plan, graft: Graft) -> None:
+    origin = graft.model._binding.node
+    for model in graft.model._binding.session.loaded(origin.source):
+        path = plan.home_of(model)
+        if path is not None and next(_changed_fields(model), None):
+            raise SchemaError(
+                "an object of another session that was changed there cannot be added",
+                file=origin.file,
+                path=model.hdf5_path,
+                hint="write that session first, or add a copy: obj.model_copy(deep=True)",
+            )
+
+
+# -- new objects -------------------------------------------------------------------------------
+
+
+def _place(plan: Plan, parent: str, name: str, item: Any) -> None:
+    """Put an object, or a link to one, under a name of a group."""
+    path = join(parent, name)
+    model = getattr(item, "link_target", item) if isinstance(item, ExternalLink) else item
+    if isinstance(item, ExternalLink):
+        plan.links.append(NewLink(path, item))
+        return
+    own = getattr(model, "name", name)
+    if own != name:
+        raise SchemaError(f"expected the name {name!r}, found {own!r}", path=path, field="name")
+    if plan.home_of(model) is not None:
+        plan.links.append(NewLink(path, model))
+    elif model._binding is not None and not _was_removed_here(plan, model):
+        plan.homes[id(model)] = path
+        plan.grafts.append(Graft(path, model))
+    else:
+        _add_new(plan, path, model)
+
+
+def _was_removed_here(plan: Plan, model: Any) -> bool:
+    if plan.session is not None and model._binding.session is plan.session:
+        raise SchemaError(
+            "an object cannot be moved to another place of its file",
+            file=model._binding.file,
+            path=model.hdf5_path,
+            hint="add a copy there: obj.model_copy(deep=True)",
+        )
+    return False
+
+
+def _add_new(plan: Plan, path: str, model: Any) -> None:
+    plan.homes[id(model)] = path
+    plan.new.append(NewObject(path, model))
+    _prepare(model)
+    layout = layout_of(type(model))
+    for one in layout.fields.values():
+        value = getattr(model, one.name)
+        if isinstance(one.marker, Members):
+            for name in value:
+                _place(plan, join(path, *one.groups), name, value.raw(name))
+            if one.groups and (one.marker.always or len(value)):
+                plan.groups[join(path, *one.groups)] = None
+        elif isinstance(one.marker, Child) and value is not None:
+            _place(plan, join(path, *one.groups), one.stored, value)
+        elif isinstance(one.marker, Link) and not isinstance(one.marker, Ref):
+            if value is not None:
+                plan.links.append(NewLink(join(path, one.path), value))
+    _check(plan, model, path, layout.fields.values(), new=True)
+
+
+def _prepare(model: Any) -> None:
+    prepare: Callable[[], None] | None = getattr(model, "_before_write", None)
+    if prepare is not None:
+        prepare()
+
+
+def _check(plan: Plan, model: Any, path: str, fields: Any, *, new: bool) -> None:
+    """Check what was authored: required fields, and the rules that span fields."""
+    if not new and not _is_changed(model):
+        return
+    for one in fields:
+        if isinstance(one.marker, Members) or (not new and one.name not in model.__dict__):
+            continue
+        value = getattr(model, one.name) if new else model.__dict__[one.name]
+        missing = value is None and (one.required or (new and isinstance(one.marker, Value)))
+        if missing and (new or one.name in model.__pydantic_fields_set__):
+            raise SchemaError(
+                f"the schema requires a {one.stored!r}, found None", path=path, field=one.name
+            )
+    for name, message in broken_rules(model):
+        raise SchemaError(message, path=path, field=name)
+
+
+def _check_targets(plan: Plan) -> None:
+    for link in plan.links:
+        if not isinstance(link.target, ExternalLink):
+            _require_home(plan, link.path, "", link.target)
+    for item in plan.new:
+        for one, target in _references(item.model, layout_of(type(item.model)).fields.values()):
+            _require_home(plan, item.path, one.name, target)
+    for change in plan.fields:
+        for one, target in _references(change.model, (change.field,)):
+            _require_home(plan, change.path, one.name, target)
+
+
+def _references(model: Any, fields: Any) -> Iterator[tuple[FieldLayout, Any]]:
+    for one in fields:
+        value = getattr(model, one.name)
+        if isinstance(one.marker, Ref) and value is not None:
+            yield one, value
+        elif isinstance(one.marker, Value | Array) and isinstance(value, np.ndarray):
+            for target in objects_in(value):
+                yield one, target
+
+
+def objects_in(array: np.ndarray[Any, Any]) -> Iterator[Any]:
+    """Iterate over the models in an array, or in the members of a compound one."""
+    columns = [array[name] for name in array.dtype.names] if array.dtype.names else [array]
+    for column in columns:
+        if column.dtype.kind == "O":
+            for value in column.flat:
+                if isinstance(value, ConfiguredBaseModel):
+                    yield value
+
+
+def _require_home(plan: Plan, path: str, name: str, target: Any) -> None:
+    if isinstance(target, ConfiguredBaseModel) and plan.home_of(target) is not None:
+        return
+    if not isinstance(target, ConfiguredBaseModel):
+        raise LinkError(f"expected an object, found {target!r}", path=path, field=name or None)
+    binding = target._binding
+    where = "" if binding is None else f" (it is in {binding.file}, at {binding.node.path})"
+    raise LinkError(
+        f"it leads to {target!r}, which is not in the file being written{where}",
+        path=path,
+        field=name or None,
+        hint=f"add it to the session first{_suggestion(target)}",
+    )
+
+
+def _suggestion(target: Any) -> str:
+    for one in layout_of(NWBFile).fields.values():
+        is_group = isinstance(one.marker, Members) and one.groups
+        if is_group and one.types and isinstance(target, one.types):
+            return f": session.{one.name}.add(...)"
+    return ""

@@ -1,0 +1,236 @@
+"""Read one field of a model as its layout says, checked against the schema, never refused.
+
+What breaks the schema is noted in the session's problems and handed out as it is stored. Only what
+cannot be had at all (a dangling link, data that do not decode) raises, when it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from nwb_ophys.children import Children
+from nwb_ophys.dtypes import (
+    array_mismatch,
+    parse_isodatetime,
+    scalar_mismatch,
+    shape_mismatch,
+)
+from nwb_ophys.errors import LinkError, NWBError
+from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.nodes import Node
+from nwb_ophys.hdf5.values import Pointer, RegionPointer
+from nwb_ophys.layout import FieldLayout, layout_of
+from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
+
+if TYPE_CHECKING:
+    from nwb_ophys.mapper.session import Bound
+
+__all__ = ["pointed", "read_field"]
+
+_ABSENT: Any = object()
+
+
+def read_field(bound: Bound, model: Any, field: FieldLayout) -> Any:
+    """Read a field of the model of an object.
+
+    Raises
+    ------
+    LinkError
+        Where the field is a link or reference that leads nowhere.
+    DataError
+        Where what is stored cannot be decoded.
+    """
+    marker = field.marker
+    try:
+        if isinstance(marker, Members):
+            return _read_members(bound, model, field)
+        if isinstance(marker, Ref):
+            value = _read_reference(bound, field)
+        elif isinstance(marker, Attr):
+            value = _read_attribute(bound, model, field, marker)
+        elif isinstance(marker, Value):
+            value = _data(bound, field, marker, bound.node)
+        else:
+            value = _read_member(bound, field)
+    except NWBError as error:
+        rule = "link" if isinstance(error, LinkError) else "data"
+        bound.session.problem(bound.node.path, field.name, rule, error.message)
+        raise
+    if value is not _ABSENT:
+        return value
+    if field.required:
+        bound.session.problem(
+            bound.node.path, field.name, "missing", f"the schema requires {field.path!r}"
+        )
+    return field.default()
+
+
+def _read_member(bound: Bound, field: FieldLayout) -> Any:
+    group = bound.group(field.groups)
+    if group is None or field.stored not in group.links:
+        return _ABSENT
+    node = group.child(field.stored)
+    marker = field.marker
+    if isinstance(marker, (Child, Link)):
+        return bound.session.model_of(node, field.types)
+    assert isinstance(marker, Array)
+    if not node.is_dataset:
+        bound.session.problem(node.path, field.name, "kind", "expected a dataset, found a group")
+        return bound.session.model_of(node)
+    return _data(bound, field, marker, node)
+
+
+def _read_members(bound: Bound, model: Any, field: FieldLayout) -> Children[Any]:
+    group = bound.group(field.groups)
+    place = f"{bound.node.path.rstrip('/')}/{'/'.join(field.groups)}".rstrip("/") or "/"
+    names: list[str] = []
+    if group is not None:
+        layout = layout_of(type(model))
+        names = [name for name in group.links if not layout.declares(field.groups, name)]
+        others = [one for one in layout.collections[field.groups] if one is not field]
+        if others:
+            names = [name for name in names if _belongs(bound, group, name, field, others)]
+    members = Children.lazy(
+        names,
+        lambda name: bound.session.model_of(group.child(name), ()),  # type: ignore[union-attr]
+        accepts=field.types,
+        place=f"{bound.file}, {place}",
+    )
+    return members
+
+
+def _belongs(
+    bound: Bound, group: Node, name: str, field: FieldLayout, others: list[FieldLayout]
+) -> bool:
+    """Tell which of several collections over one group a member falls to."""
+    try:
+        member = bound.session.model_of(group.child(name))
+    except NWBError:
+        member = None  # what cannot be followed is for the collection that takes the rest
+    if field.marker.only:  # type: ignore[attr-defined]
+        return isinstance(member, field.types)
+    return not any(
+        isinstance(member, one.types)
+        for one in others
+        if one.marker.only  # type: ignore[attr-defined]
+    )
+
+
+def _read_reference(bound: Bound, field: FieldLayout) -> Any:
+    raw = bound.node.attributes.get(field.stored, _ABSENT)
+    if raw is _ABSENT:
+        # MeaningsTable.target was a link before hdmf-common 1.10 settled on a reference.
+        if field.stored in bound.node.links:
+            return bound.session.model_of(bound.node.child(field.stored))
+        return _ABSENT
+    if not isinstance(raw, Pointer):
+        _note(bound, field, "dtype", f"expected an object reference, found {raw!r}")
+        return pointed(bound.node, raw)
+    target = bound.node.follow(raw)
+    if target is None:
+        _note(bound, field, "link", "the object reference leads to nothing")
+    elif not isinstance(target, field.types):
+        wanted = " or ".join(one.__name__ for one in field.types)
+        _note(bound, field, "type", f"expected {wanted}, found {type(target).__name__}")
+    return target
+
+
+def _read_attribute(bound: Bound, model: Any, field: FieldLayout, marker: Attr) -> Any:
+    node = bound.node
+    if marker.of is not None:
+        owner = layout_of(type(model)).fields[marker.of]
+        group = bound.group(owner.groups)
+        if group is None or owner.stored not in group.links:
+            return _ABSENT
+        node = group.child(owner.stored)
+    raw = node.attributes.get(field.stored, _ABSENT)
+    if raw is _ABSENT:
+        if marker.fixed is not None:
+            _note(bound, field, "missing", f"the schema fixes it at {marker.fixed!r}")
+        return _ABSENT
+    value = _decoded(bound, field, marker, pointed(node, raw))
+    if marker.fixed is not None and value != marker.fixed:
+        _note(bound, field, "fixed", f"expected {marker.fixed!r}, found {value!r}")
+    return value
+
+
+def _data(bound: Bound, field: FieldLayout, marker: Array | Value, node: Node) -> Any:
+    array = LazyArray(node)
+    if marker.shape == () or field.is_list:
+        return _decoded(bound, field, marker, array[()])
+    if array.shape is None:
+        _note(bound, field, "shape", "expected an array, found a null dataspace")
+        return array
+    problem = array_mismatch(marker.dtype, array.dtype)
+    if problem and not (array.size == 0 and array.dtype.kind == "f"):
+        _note(bound, field, "dtype", problem)
+    problem = shape_mismatch(marker.shape, array.shape)
+    if problem:
+        _note(bound, field, "shape", problem)
+    return array
+
+
+def _decoded(bound: Bound, field: FieldLayout, marker: Array | Attr | Value, raw: Any) -> Any:
+    """Turn a small stored value into what the field holds, or leave it as it is stored."""
+    dtype = marker.dtype
+    if marker.shape == ():
+        value = raw.item() if isinstance(raw, np.generic) else raw
+        if dtype == "isodatetime" and isinstance(value, str):
+            try:
+                value = parse_isodatetime(value)
+            except ValueError:
+                pass
+        problem = scalar_mismatch(dtype, value)
+        if problem:
+            _note(bound, field, "dtype", problem)
+        return value
+    if isinstance(raw, h5py.Empty):
+        _note(bound, field, "shape", "expected an array, found a null dataspace")
+        return [] if field.is_list else raw
+    array = np.asarray(raw, dtype=object if isinstance(raw, str) else None)
+    if not field.is_list:
+        problem = array_mismatch(dtype, array.dtype) or shape_mismatch(marker.shape, array.shape)
+        if problem and array.size:
+            _note(bound, field, "dtype", problem)
+        return array
+    values = np.atleast_1d(array).tolist()
+    if dtype == "isodatetime":
+        values = [_datetime(value) for value in values]
+    for value in values:
+        problem = scalar_mismatch(dtype, value)
+        if problem:
+            _note(bound, field, "dtype", problem)
+    return values
+
+
+def _datetime(value: Any) -> Any:
+    try:
+        return parse_isodatetime(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def pointed(node: Node, value: Any) -> Any:
+    """Turn the references in an attribute's value into models."""
+    if isinstance(value, (Pointer, RegionPointer)):
+        return node.follow(value)
+    if isinstance(value, np.void) or (isinstance(value, np.ndarray) and value.dtype.names):
+        result = value.copy()
+        for name in value.dtype.names or ():
+            if value.dtype[name].kind == "O":
+                result[name] = pointed(node, value[name])
+        return result
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        result = np.empty(value.shape, object)
+        for index in np.ndindex(value.shape):
+            result[index] = pointed(node, value[index])
+        return result
+    return value
+
+
+def _note(bound: Bound, field: FieldLayout, rule: str, message: str) -> None:
+    severity: Any = "warning" if "offset from UTC" in message else "error"
+    bound.session.problem(bound.node.path, field.name, rule, message, severity)

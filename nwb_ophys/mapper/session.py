@@ -1,0 +1,402 @@
+"""`Session`: the objects loaded from a file and the files it links to, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from nwb_ophys import registry
+from nwb_ophys.children import Children
+from nwb_ophys.errors import LinkError
+from nwb_ophys.hdf5.nodes import Node, node_at, root_of
+from nwb_ophys.hdf5.source import ExternalPolicy, Identity, Source
+from nwb_ophys.hdf5.values import Pointer, RegionPointer
+from nwb_ophys.layout import FieldLayout, layout_of
+from nwb_ophys.mapper import reader
+from nwb_ophys.models.base import (
+    Dataset,
+    DatasetModel,
+    Group,
+    GroupModel,
+    NWBContainer,
+    NWBData,
+)
+from nwb_ophys.models.file import NWBFile
+from nwb_ophys.problems import Problem, Severity
+from nwb_ophys.specs import Catalog, cached_namespaces
+
+__all__ = ["Bound", "Region", "Session"]
+
+TYPE_ATTRIBUTES = frozenset({"neurodata_type", "namespace", ".specloc"})
+"""Attributes that say what an object is; the writer sets them, and nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region reference, which old files use: a part of a dataset.
+
+    Parameters
+    ----------
+    target
+        The model of the dataset.
+    data
+        The dataset, to be read at ``selection``.
+    reference
+        h5py's reference to the part.
+    """
+
+    target: Any
+    node: Node
+    reference: Any
+
+    def __getitem__(self, index: Any) -> Any:
+        """Read the part, flattened where it is no block, and give ``part[index]``."""
+        import h5py
+
+        with self.node.lock:
+            part = h5py.Dataset(self.node.id)[self.reference]
+        return part[index]
+
+
+class Session:
+    """The models of one opened file, keyed by file and object address, and its problems.
+
+    Parameters
+    ----------
+    source
+        The open file.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.lock = source.lock
+        self.problems: dict[tuple[str, str, str], Problem] = {}
+        self._models: dict[tuple[int, int], Any] = {}
+        self._catalogs: dict[int, Catalog] = {}
+        self._scanned: set[tuple[int, int]] = set()
+        source.resolver = self.resolve
+        root = root_of(source)
+        self.root: Any = self._make(root, NWBFile)
+
+    @property
+    def file(self) -> str:
+        """The name of the file."""
+        return self.source.file
+
+    def close(self) -> None:
+        """Close the file and all that were opened on its behalf."""
+        self.source.close()
+
+    def problem(
+        self, path: str, field: str, rule: str, message: str, severity: Severity = "error"
+    ) -> None:
+        """Note a departure from the schema, once."""
+        self.problems.setdefault((path, field, rule), Problem(path, field, rule, message, severity))
+
+    def loaded(self, source: Source | None = None) -> list[Any]:
+        """List the models that were loaded, of one file or of all."""
+        with self.lock:
+            return [
+                model
+                for (key, _), model in self._models.items()
+                if source is None or key == id(source)
+            ]
+
+    def rebase(self, homes: dict[int, tuple[str, Any]]) -> None:
+        """Go on with the file that a write just put in the place of the opened one.
+
+        Parameters
+        ----------
+        homes
+            The objects that the write added, and their paths.
+        """
+        with self.lock:
+            main = id(self.source)
+            nodes = list(self.source.nodes.values())
+            bound = [model for (key, _), model in self._models.items() if key == main]
+            self._models = {key: one for key, one in self._models.items() if key[0] != main}
+            self._scanned = {key for key in self._scanned if key[0] != main}
+            self._catalogs.pop(main, None)
+            self.source.replaced()
+            for node in nodes:
+                node.forget()
+            by_path = {node.path: node for node in nodes}
+            self.source.renumber(by_path)
+            for model in bound:
+                if model.hdf5_path in by_path:
+                    self._settle(model, by_path[model.hdf5_path])
+            for path, model in homes.values():
+                self._settle(model, node_at(self.source, path))
+
+    def _settle(self, model: Any, node: Node) -> None:
+        """Take the present state of a model for the stored one."""
+        bound = model._binding = Bound(self, node)
+        model.__dict__["hdf5_path"] = node.path
+        self._models[id(self.source), node.address] = model
+        object.__setattr__(model, "__pydantic_fields_set__", set())
+        for name, one in layout_of(type(model)).fields.items():
+            value = model.__dict__.get(name)
+            bound.remember(name, value)
+            if isinstance(value, Children):
+                value.settle(partial(_load_member, bound, one.groups))
+
+    # -- from objects of a file to models ----------------------------------------------------
+
+    def model_of(self, node: Node, declared: tuple[type[Any], ...] = ()) -> Any:
+        """Give the one model of an object.
+
+        Parameters
+        ----------
+        node
+            The object.
+        declared
+            The classes that the place it is found in declares.
+        """
+        with self.lock:
+            model = self._models.get((id(node.source), node.address))
+            if model is None:
+                model = self._make(node, *declared)
+            return model
+
+    def _make(self, node: Node, *declared: type[Any]) -> Any:
+        cls: Any = self._class_of(node, declared)
+        model = cls.__new__(cls)
+        state = {"name": node.name or "root", "hdf5_path": node.path}
+        object.__setattr__(model, "__dict__", state)
+        object.__setattr__(model, "__pydantic_fields_set__", set())
+        object.__setattr__(model, "__pydantic_extra__", None)
+        object.__setattr__(model, "__pydantic_private__", None)
+        model._binding = Bound(self, node)
+        self._models[id(node.source), node.address] = model
+        return model
+
+    def _class_of(self, node: Node, declared: tuple[type[Any], ...]) -> type[Any]:
+        is_group = node.is_group
+        plain: type[Any] = Group if is_group else Dataset
+        if not is_group and not node.is_dataset:
+            raise LinkError("a named datatype is no object", file=node.file, path=node.path)
+        kind = GroupModel if is_group else DatasetModel
+        first = declared[0] if declared else None
+        type_name = node.attributes.get("neurodata_type")
+        if isinstance(type_name, str):
+            namespace = node.attributes.get("namespace")
+            cls = self._resolve_type(node, namespace, type_name, is_group)
+            if first is not None and not issubclass(cls, declared):
+                # What a parent declares of a member may be more than the member says of itself:
+                # a part of its own, or a type that older schemas did not have yet.
+                if issubclass(first, cls):
+                    cls = first
+                else:
+                    wanted = " or ".join(one.__name__ for one in declared)
+                    self.problem(node.path, "", "type", f"expected {wanted}, found {cls.__name__}")
+        elif first is not None:
+            cls = first
+            if first.neurodata_type is not None:
+                self.problem(
+                    node.path,
+                    "neurodata_type",
+                    "type",
+                    f"expected {first.__name__}, found a {plain.__name__.lower()} without a type",
+                )
+        else:
+            cls = plain
+        if not issubclass(cls, kind):
+            found = "group" if is_group else "dataset"
+            self.problem(node.path, "", "kind", f"{cls.__name__} is no {found}, but found one")
+            return plain
+        return cls
+
+    def _resolve_type(self, node: Node, namespace: Any, name: str, is_group: bool) -> type[Any]:
+        if not isinstance(namespace, str):
+            self.problem(node.path, "namespace", "missing", f"the type {name!r} names no namespace")
+            namespace = "core"
+        found = registry.hand_written(namespace, name)
+        if found is not None:
+            return found
+        catalog = self.catalog(node.source)
+        if catalog.get(namespace, name) is None:
+            self.problem(
+                node.path,
+                "neurodata_type",
+                "unknown-type",
+                f"the type {name!r} of namespace {namespace!r} is specified nowhere",
+                "warning",
+            )
+        return registry.resolve(namespace, name, catalog, NWBContainer if is_group else NWBData)
+
+    def catalog(self, source: Source) -> Catalog:
+        """Give the types that a file's cached specifications define, read when first needed."""
+        catalog = self._catalogs.get(id(source))
+        if catalog is None:
+            import h5py
+
+            try:
+                group = h5py.Group(root_of(source).child("specifications").id)
+                namespaces = cached_namespaces(group)
+            except LookupError:
+                namespaces = {}
+            catalog = self._catalogs[id(source)] = Catalog.from_texts(namespaces.values())
+        return catalog
+
+    def at(self, node: Node) -> Any:
+        """Give the model of an object as the place it lies in declares it."""
+        if node.path == "/" or (id(node.source), node.address) in self._models:
+            return self.model_of(node, (NWBFile,) if node.path == "/" else ())
+        if node.source is self.source:
+            return self.root[node.path]
+        return self.model_of(node)
+
+    def resolve(self, origin: Node, pointer: Any) -> Any:
+        """Give the model that a reference leads to; None for one that leads nowhere.
+
+        Raises
+        ------
+        LinkError
+            Where its target is no longer in the file.
+        """
+        if not isinstance(pointer, (Pointer, RegionPointer)) or not pointer.address:
+            return None
+        with self.lock:
+            node = origin.source.nodes.get(pointer.address) or self._search(origin, pointer.address)
+            if node is None:
+                raise LinkError(
+                    "an object reference leads to an object that is not in the file",
+                    file=origin.file,
+                    path=origin.path,
+                    hint="the object it led to was deleted",
+                )
+            target = self.at(node)
+        if isinstance(pointer, RegionPointer):
+            return Region(target, node, pointer.reference)
+        return target
+
+    def _search(self, origin: Node, address: int) -> Node | None:
+        """Look for an address, from near the origin outwards, each group only once."""
+        nodes = origin.source.nodes
+        ancestors = [root_of(origin.source)]
+        for part in origin.path.split("/")[1:-1]:
+            ancestors.append(ancestors[-1].child(part))
+        for start in reversed(ancestors):
+            stack = [start]
+            while stack:
+                group = stack.pop()
+                if (id(group.source), group.address) in self._scanned:
+                    continue
+                self._scanned.add((id(group.source), group.address))
+                for record in group.links.values():
+                    if record.kind == "hard":
+                        child = group.child(record.name)
+                        if child.is_group:
+                            stack.append(child)
+                if address in nodes:
+                    return nodes[address]
+        return nodes.get(address)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source = self.source
+        if source.path is None or source.identity is None:
+            image = source.image()
+            return _from_image, (image, source.file, source.external)
+        return _from_path, (source.path, source.identity, source.external)
+
+
+def _from_path(path: str, identity: Identity, external: ExternalPolicy) -> Session:
+    source = Source.reopened(path, identity, external)
+    owner = getattr(source.resolver, "__self__", None)
+    return owner if isinstance(owner, Session) else Session(source)
+
+
+def _from_image(image: bytes, name: str, external: ExternalPolicy) -> Session:
+    return Session(Source(image, name=name, external=external))
+
+
+def _at(session: Session, source_path: str | None, path: str) -> Any:
+    if source_path is None or source_path == session.source.path:
+        return session.root[path]
+    return session.model_of(node_at(session.source.sibling(source_path), path))
+
+
+class Bound:
+    """The tie of one model to its object in a file (`nwb_ophys.binding.Binding`)."""
+
+    __slots__ = ("node", "session", "stored")
+
+    def __init__(self, session: Session, node: Node) -> None:
+        self.session = session
+        self.node = node
+        self.stored: dict[str, Any] = {}
+        """What was read of fields whose values can be changed in place, to tell changes by."""
+
+    @property
+    def file(self) -> str:
+        """The name of the file."""
+        return self.node.file
+
+    def load(self, model: Any, field: FieldLayout) -> Any:
+        """Read a field, check it, and remember it."""
+        with self.session.lock:
+            values = model.__dict__
+            if field.name in values:  # another thread was faster
+                return values[field.name]
+            value = reader.read_field(self, model, field)
+            self.remember(field.name, value)
+            values[field.name] = value
+            return value
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keep a copy of a value that can be changed in place."""
+        if isinstance(value, (list, np.ndarray)):
+            self.stored[name] = value.copy()
+
+    def attributes(self, model: Any) -> dict[str, Any]:
+        """Read the attributes that the model does not declare."""
+        declared = layout_of(type(model)).attributes
+        with self.session.lock:
+            return {
+                name: reader.pointed(self.node, value)
+                for name, value in self.node.attributes.items()
+                if name not in declared and name not in TYPE_ATTRIBUTES
+            }
+
+    def pointed(self, value: Any) -> Any:
+        """Turn the references in the value of an attribute into models."""
+        return reader.pointed(self.node, value)
+
+    def group(self, groups: tuple[str, ...]) -> Node | None:
+        """Find a structural group of the object; None where it has none."""
+        node = self.node
+        for name in groups:
+            if name not in node.links:
+                return None
+            node = node.child(name)
+        return node
+
+    def member(self, groups: tuple[str, ...], name: str) -> Any:
+        """Give the model of a member."""
+        group = self.group(groups)
+        assert group is not None
+        return self.session.model_of(group.child(name))
+
+    def member_names(self, groups: tuple[str, ...]) -> Iterable[str]:
+        """Name all members of one of the object's groups."""
+        group = self.group(groups)
+        return group.links.keys() if group is not None else ()
+
+    def link_names(self, groups: tuple[str, ...]) -> frozenset[str]:
+        """Name the members that are links to objects elsewhere."""
+        group = self.group(groups)
+        links = group.links.values() if group is not None else ()
+        return frozenset(record.name for record in links if record.kind != "hard")
+
+    def reduce(self) -> tuple[Any, ...]:
+        """Tell pickle how to find the object again."""
+        source = self.node.source
+        return _at, (self.session, source.path, self.node.path)
+
+
+def _load_member(bound: Bound, groups: tuple[str, ...], name: str) -> Any:
+    return bound.member(groups, name)

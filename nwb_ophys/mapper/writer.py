@@ -1,0 +1,349 @@
+"""Carry out a plan on an open HDF5 file: objects first, then links and references."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5g, h5o, h5r
+
+from nwb_ophys.errors import NWBError, SchemaError
+from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.copying import TreeCopier
+from nwb_ophys.hdf5.datasets import Storage, encode, write_attribute, write_dataset
+from nwb_ophys.hdf5.values import has_references
+from nwb_ophys.layout import FieldLayout, Layout, layout_of
+from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join, objects_in
+from nwb_ophys.models.base import ConfiguredBaseModel, DatasetModel
+from nwb_ophys.storage import Array, Attr, Ref, Value
+
+__all__ = ["Writer"]
+
+
+class Writer:
+    """Writes what a plan says into an open file.
+
+    Parameters
+    ----------
+    plan
+        What is to be written.
+    file
+        The file: a new one, or a copy of the opened one.
+    folder
+        The folder that the file will lie in, from which external links are told.
+    storage
+        How new arrays are stored.
+    """
+
+    def __init__(self, plan: Plan, file: h5py.File, folder: str, storage: Storage) -> None:
+        self.plan = plan
+        self.file = file
+        self.folder = folder
+        self.storage = storage
+        self._groups: dict[str, Any] = {"/": h5g.open(file.id, b"/")}
+        self._later: list[tuple[str, str, Any, FieldLayout]] = []
+
+    def run(self) -> None:
+        """Carry the plan out.
+
+        Raises
+        ------
+        SchemaError
+            Where a value does not conform to the schema.
+        LinkError
+            Where a reference leads to what is not in the file.
+        """
+        plan = self.plan
+        for path in plan.removed:
+            self._unlink(path)
+        for graft in plan.grafts:
+            self._graft(graft)
+        for path in plan.groups:
+            self._group(path)
+        for new in plan.new:
+            self._create(new.path, new.model)
+        for change in plan.fields:
+            self._set_field(change)
+        for path, model in plan.attributes:
+            self._set_attributes(path, model)
+        for link in plan.links:
+            self._link(link.path, link.target)
+        for path, name, value, field in self._later:
+            self._write(path, name, value, field)
+
+    # -- objects -------------------------------------------------------------------------------
+
+    def _group(self, path: str) -> Any:
+        group = self._groups.get(path)
+        if group is None:
+            parent, _, name = path.rpartition("/")
+            above = self._group(parent or "/")
+            raw = _raw(name)
+            group = h5g.open(above, raw) if raw in above else h5g.create(above, raw)
+            self._groups[path] = group
+        return group
+
+    def _open(self, path: str) -> Any:
+        return self._groups.get(path) or h5o.open(self.file.id, _raw(path))
+
+    def _create(self, path: str, model: Any) -> None:
+        layout = layout_of(type(model))
+        parent, _, name = path.rpartition("/")
+        if isinstance(model, DatasetModel):
+            assert layout.value is not None
+            value = getattr(model, layout.value.name)
+            owner = self._write(parent or "/", name, value, layout.value)
+            if owner is None:  # it holds references, whose targets may not be there yet
+                owner = self._placeholder(parent or "/", name, value)
+                self._later.append((path, "", value, layout.value))
+        else:
+            owner = self._group(path)
+        if model.neurodata_type is not None:
+            write_attribute(owner, "neurodata_type", model.neurodata_type)
+            write_attribute(owner, "namespace", model.namespace)
+        for field in layout.fields.values():
+            if isinstance(field.marker, (Attr, Ref, Array)) and self._is_written(model, field):
+                self._write_field(path, owner, model, field, layout)
+        for key, value in (model._attrs or {}).items():
+            self._attribute(path, owner, key, value)
+
+    def _is_written(self, model: Any, field: FieldLayout) -> bool:
+        value = getattr(model, field.name)
+        if value is None:
+            return False
+        if field.required or field.name in model.__pydantic_fields_set__:
+            return True
+        return field.name == "object_id" or getattr(field.marker, "fixed", None) is not None
+
+    def _write_field(
+        self, path: str, owner: Any, model: Any, field: FieldLayout, layout: Layout
+    ) -> None:
+        marker = field.marker
+        value = getattr(model, field.name)
+        if isinstance(marker, Attr) and marker.of is not None:
+            other = layout.fields[marker.of]
+            if getattr(model, other.name) is None:
+                return
+            path = join(path, other.path)
+            owner = self._open(path)
+        if isinstance(marker, Array):
+            self._write(join(path, *field.groups) or "/", field.stored, value, field)
+        elif isinstance(marker, Ref):
+            self._later.append((path, field.stored, value, field))
+        else:
+            self._attribute(path, owner, field.stored, value, field)
+
+    def _attribute(
+        self, path: str, owner: Any, name: str, value: Any, field: FieldLayout | None = None
+    ) -> None:
+        spec = field.marker.dtype if field is not None else "any"  # type: ignore[attr-defined]
+        try:
+            if isinstance(value, ConfiguredBaseModel):
+                value = self._refer(value)
+            write_attribute(owner, name, value, spec, self._refer)
+        except (ValueError, TypeError) as error:
+            raise SchemaError(str(error), path=path, field=name) from error
+
+    def _write(self, parent: str, name: str, value: Any, field: FieldLayout) -> Any:
+        """Write a dataset, or in the second pass what holds references."""
+        marker = field.marker
+        if isinstance(marker, Ref):
+            write_attribute(self._open(parent), name, self._refer(value))
+            return None
+        if not name:  # the second pass of a dataset of references
+            dataset = h5py.Dataset(h5o.open(self.file.id, _raw(parent)))
+            dataset[...] = self._referring(value)
+            return dataset.id
+        if _has_objects(value):
+            return None
+        assert isinstance(marker, (Array, Value))
+        group = self._group(parent)
+        try:
+            return write_dataset(group, name, value, marker.dtype, self.storage)
+        except NWBError as error:
+            error.path = error.path or join(parent, name)
+            raise
+        except (ValueError, TypeError) as error:
+            raise SchemaError(str(error), path=join(parent, name), field=field.name) from error
+
+    def _placeholder(self, parent: str, name: str, value: Any) -> Any:
+        value = np.asarray(value)
+        dtype: Any = h5py.ref_dtype
+        if value.dtype.names is not None:
+            dtype = [
+                (one, h5py.ref_dtype if value.dtype[one].kind == "O" else value.dtype[one])
+                for one in value.dtype.names
+            ]
+        group = h5py.Group(self._group(parent))
+        return group.create_dataset(name, shape=value.shape, dtype=dtype).id
+
+    def _referring(self, value: Any) -> Any:
+        array, _ = encode("any", np.asarray(value), self._refer)
+        return array
+
+    def _refer(self, model: Any) -> Any:
+        home = self.plan.home_of(model)
+        if home is None:
+            raise SchemaError(f"{model!r} is not in the file being written")
+        return h5r.create(self.file.id, _raw(home), h5r.OBJECT)
+
+    # -- links ---------------------------------------------------------------------------------
+
+    def _link(self, path: str, target: Any) -> None:
+        parent, _, name = path.rpartition("/")
+        group = self._group(parent or "/")
+        if isinstance(target, ExternalLink):
+            node = target.link_target._binding.node  # type: ignore[union-attr]
+            file = os.path.relpath(node.source.path, self.folder).replace(os.sep, "/")
+            group.links.create_external(_raw(name), _raw(file), _raw(node.path))
+            return
+        home = self.plan.home_of(target)
+        assert home is not None
+        group.links.create_soft(_raw(name), _raw(home))
+
+    def _unlink(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        group = h5g.open(self.file.id, _raw(parent or "/"))
+        if _raw(name) in group:
+            group.links.unlink(_raw(name))
+
+    # -- changes -------------------------------------------------------------------------------
+
+    def _set_field(self, change: SetField) -> None:
+        path, model, field = change
+        value = getattr(model, field.name)
+        marker = field.marker
+        layout = layout_of(type(model))
+        if isinstance(marker, (Attr, Ref)):
+            owner_path = path
+            if isinstance(marker, Attr) and marker.of is not None:
+                owner_path = join(path, layout.fields[marker.of].path)
+            owner = self._open(owner_path)
+            if value is None:
+                _delete_attribute(owner, field.stored)
+            elif isinstance(marker, Ref):
+                self._later.append((path, field.stored, value, field))
+            else:
+                self._attribute(owner_path, owner, field.stored, value, field)
+        elif isinstance(marker, Array):
+            if value is not None:
+                self._rewrite(join(path, *field.groups), field.stored, value, field)
+                for other in layout.of.get(field.name, ()):
+                    if getattr(model, other.name) is not None and (
+                        other.required
+                        or other.name in model.__pydantic_fields_set__
+                        or other.marker.fixed is not None  # type: ignore[attr-defined]
+                    ):
+                        self._write_field(path, None, model, other, layout)
+        else:
+            parent, _, name = path.rpartition("/")
+            if self._rewrite(parent or "/", name, value, field):
+                self._carry_attributes(path, model)
+
+    def _rewrite(self, parent: str, name: str, value: Any, field: FieldLayout) -> bool:
+        """Write an array over the one that is there, or anew; tell whether it is anew."""
+        group = self._group(parent)
+        if _raw(name) in group:
+            dataset = h5py.Dataset(h5o.open(group, _raw(name)))
+            dataset[...] = value.isoformat() if hasattr(value, "isoformat") else value
+            return False
+        self._write(parent, name, value, field)
+        return True
+
+    def _carry_attributes(self, path: str, model: Any) -> None:
+        """Give a dataset that was created anew the attributes of the one before."""
+        owner = self._open(path)
+        layout = layout_of(type(model))
+        binding = model._binding
+        for name, value in binding.node.attributes.items():
+            field = layout.attributes.get(name)
+            if field is None:
+                self._attribute(path, owner, name, binding.pointed(value))
+            elif isinstance(field.marker, Ref):
+                self._later.append((path, name, getattr(model, field.name), field))
+            else:
+                self._attribute(path, owner, name, getattr(model, field.name), field)
+
+    def _set_attributes(self, path: str, model: Any) -> None:
+        owner = self._open(path)
+        stored = model._binding.attributes(model)
+        for name in stored.keys() - model._attrs.keys():
+            _delete_attribute(owner, name)
+        for name, value in model._attrs.items():
+            if stored.get(name) is not value:
+                self._attribute(path, owner, name, value)
+
+    # -- objects of other sessions -------------------------------------------------------------
+
+    def _graft(self, graft: Graft) -> None:
+        node = graft.model._binding.node
+        source = node.source
+        copier = TreeCopier(
+            source.id,
+            self.file.id,
+            source_file=source.file,
+            target_file=self.file.filename,
+            relocate=relocation(source.folder, self.folder),
+        )
+        parent = graft.path.rpartition("/")[0]
+        self._group(parent or "/")
+        copier.copy(node.path, graft.path)
+        missing = copier.outside()
+        while missing.links or missing.references:
+            for path in {**missing.links, **missing.references}:
+                if _raw(path) in self.file.id:
+                    self._check_same(source, path)
+                    copier.paths[int(h5o.get_info(h5o.open(source.id, _raw(path))).addr)] = path
+                else:
+                    copier.copy(path, path)
+            before, missing = missing, copier.outside()
+            if missing == before:
+                break
+        copier.finish()
+
+    def _check_same(self, source: Any, path: str) -> None:
+        ours, theirs = (
+            dict(h5py.Group(one).attrs if isinstance(one, h5g.GroupID) else h5py.Dataset(one).attrs)
+            for one in (h5o.open(self.file.id, _raw(path)), h5o.open(source.id, _raw(path)))
+        )
+        if ours.get("object_id") != theirs.get("object_id"):
+            raise SchemaError(
+                f"an object from {source.file} needs {path}, but another object is there",
+                path=path,
+                hint="rename one of the two",
+            )
+
+
+def relocation(old: str, new: str) -> Any:
+    """Make the function that tells file names from a new folder; None where it is the same.
+
+    A name that leads nowhere is left as it is: it could only be guessed at.
+    """
+    if os.path.realpath(old) == os.path.realpath(new):
+        return None
+
+    def relocate(name: str) -> str:
+        place = os.path.join(old, name)
+        if os.path.isabs(name) or name == "." or not os.path.exists(place):
+            return name
+        return os.path.relpath(place, new).replace(os.sep, "/")
+
+    return relocate
+
+
+def _raw(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _delete_attribute(owner: Any, name: str) -> None:
+    if h5a.exists(owner, _raw(name)):
+        h5a.delete(owner, _raw(name))
+
+
+def _has_objects(value: Any) -> bool:
+    """Tell whether an array holds objects, which are written as references."""
+    if isinstance(value, LazyArray):
+        return has_references(value.handle.dataset().get_type())
+    return isinstance(value, np.ndarray) and next(objects_in(value), None) is not None

@@ -1,0 +1,203 @@
+"""`TimeSeries` and its parts, and the reference from a table row into a series."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from nwb_ophys.errors import SchemaError
+from nwb_ophys.models.base import DatasetModel, GroupModel, NWBDataInterface
+from nwb_ophys.models.table import COLUMN_AXES, VectorData
+from nwb_ophys.storage import Array, Attr, Child, Internal, NDArray, Value
+
+__all__ = [
+    "DATA_FLAT",
+    "TimeSeries",
+    "TimeSeriesData",
+    "TimeSeriesReferenceVectorData",
+    "TimeSeriesStartingTime",
+    "TimeSeriesSync",
+]
+
+DATA_FLAT = ("unit", "conversion", "offset", "resolution", "continuity")
+"""The fields of a series' data that its constructor takes too."""
+
+_ONE_TO_FOUR_AXES = (
+    ("num_times",),
+    ("num_times", "num_dim2"),
+    ("num_times", "num_dim2", "num_dim3"),
+    ("num_times", "num_dim2", "num_dim3", "num_dim4"),
+)
+
+
+class TimeSeriesData(DatasetModel, part=True):
+    """The data of a series, with what turns them into a physical quantity.
+
+    Parameters
+    ----------
+    array
+        (time, ...), up to four axes, of any dtype.
+    unit
+        The unit of ``array * conversion + offset``.
+    conversion
+        What to multiply the stored values with.
+    offset
+        What to add after that.
+    resolution
+        The smallest difference between values that means something; -1 where unknown.
+    continuity
+        Whether values are ``continuous``, ``instantaneous`` or a ``step`` up to the next.
+    """
+
+    name: Annotated[Literal["data"], Internal()] = "data"
+    array: Annotated[NDArray | None, Value("any", _ONE_TO_FOUR_AXES)] = None
+    unit: Annotated[str, Attr()]
+    conversion: Annotated[float | None, Attr("float32")] = 1.0
+    offset: Annotated[float | None, Attr("float32")] = 0.0
+    resolution: Annotated[float | None, Attr("float32")] = -1.0
+    continuity: Annotated[str | None, Attr()] = None
+
+    def to_unit(self, index: Any = slice(None)) -> np.ndarray[Any, Any]:
+        """Read data in their unit: ``array[index] * conversion + offset``.
+
+        Parameters
+        ----------
+        index
+            Which part; all where it is left out.
+        """
+        values = np.asarray(self[index])
+        conversion = 1.0 if self.conversion is None else self.conversion
+        result: np.ndarray[Any, Any] = values * conversion + (self.offset or 0.0)
+        return result
+
+
+class TimeSeriesStartingTime(DatasetModel, part=True):
+    """When a regularly sampled series begins, and how often it is sampled.
+
+    Parameters
+    ----------
+    value
+        The time of the first sample, in seconds.
+    rate
+        Samples per second.
+    unit
+        Fixed by the schema to "seconds".
+    """
+
+    name: Annotated[Literal["starting_time"], Internal()] = "starting_time"
+    value: Annotated[float, Value("float64")] = 0.0
+    rate: Annotated[float, Attr("float32")]
+    unit: Annotated[str | None, Attr(fixed="seconds")] = "seconds"
+
+
+class TimeSeriesSync(GroupModel, part=True):
+    """What the hardware recorded to align the series with others; the schema leaves it open."""
+
+    name: Annotated[Literal["sync"], Internal()] = "sync"
+
+
+class TimeSeries(NWBDataInterface, schema="core"):
+    """Values over time.
+
+    The time of each sample is told either by ``starting_time`` and its ``rate`` or by
+    ``timestamps``, in seconds from ``NWBFile.timestamps_reference_time``.
+
+    Parameters
+    ----------
+    description, comments
+        What was recorded, and remarks.
+    data
+        (time, ...), the values.
+    starting_time
+        The time of the first sample; a number together with ``rate``.
+    timestamps
+        (time,), in seconds.
+    interval, timestamps_unit
+        Fixed by the schema: 1, and seconds.
+    control
+        (time,), labels to select samples by.
+    control_description
+        (label,), what each label means.
+    sync
+        Records of the hardware for alignment.
+    """
+
+    description: Annotated[str | None, Attr()] = "no description"
+    comments: Annotated[str | None, Attr()] = "no comments"
+    data: Annotated[TimeSeriesData, Child(flat=DATA_FLAT)]
+    starting_time: Annotated[TimeSeriesStartingTime | None, Child(flat=("rate",))] = None
+    timestamps: Annotated[NDArray | None, Array("float64", ("num_times",))] = None
+    interval: Annotated[int | None, Attr("int32", of="timestamps", fixed=1)] = 1
+    timestamps_unit: Annotated[str | None, Attr(name="unit", of="timestamps", fixed="seconds")] = (
+        "seconds"
+    )
+    control: Annotated[NDArray | None, Array("uint8", ("num_times",))] = None
+    control_description: Annotated[NDArray | None, Array("text", ("num_control_values",))] = None
+    sync: Annotated[TimeSeriesSync | None, Child()] = None
+
+    @property
+    def num_frames(self) -> int:
+        """The number of samples along time."""
+        if self.timestamps is not None:
+            return len(self.timestamps)
+        shape = self.data.shape if self.data is not None else ()
+        return int(shape[0]) if shape else 0
+
+    def get_timestamps(self, index: Any = slice(None)) -> np.ndarray[Any, Any]:
+        """Give the times of samples, in seconds, from ``timestamps`` or from the rate.
+
+        Parameters
+        ----------
+        index
+            Which samples; all where it is left out.
+
+        Raises
+        ------
+        SchemaError
+            Where the series tells its times in neither way.
+        """
+        if self.timestamps is not None:
+            return np.asarray(self.timestamps[index], np.float64)
+        start = self.starting_time
+        if start is None or not start.rate:
+            raise SchemaError(
+                "the series has neither timestamps nor a rate",
+                file=self._binding.file if self._binding is not None else None,
+                path=self.hdf5_path or self.name,
+                field="timestamps",
+            )
+        if isinstance(index, slice):
+            samples: Any = np.arange(*index.indices(self.num_frames))
+        else:
+            samples = np.arange(self.num_frames)[index]
+        times: np.ndarray[Any, Any] = start.value + samples / start.rate
+        return times
+
+    def _summary(self) -> str:
+        data = self.data
+        parts = [] if data is None else [data._summary(), str(data.unit)]
+        start = self.__dict__.get("starting_time")
+        if start is not None:
+            parts.append(f"{start.rate:g} Hz")
+        return ", ".join(parts)
+
+
+class TimeSeriesReferenceVectorData(VectorData, schema="core"):
+    """A column of references into series: from which sample on, how many, of which series.
+
+    Parameters
+    ----------
+    array
+        (row,), compound of ``idx_start``, ``count`` and ``timeseries``, the last a `TimeSeries`.
+    """
+
+    name: Annotated[str, Internal()] = "timeseries"
+    array: Annotated[
+        NDArray | None,
+        Value(
+            (("idx_start", "int32"), ("count", "int32"), ("timeseries", "reference")),
+            COLUMN_AXES,
+        ),
+    ] = None
+    description: Annotated[str, Attr()] = "References into series, by first sample and count."

@@ -1,0 +1,490 @@
+"""The table family of hdmf-common 1.10.0: columns, ragged columns, regions, tables of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from nwb_ophys.children import Children
+from nwb_ophys.errors import NWBError, SchemaError
+from nwb_ophys.layout import layout_of
+from nwb_ophys.models.base import Container, Data
+from nwb_ophys.ragged import RaggedColumn
+from nwb_ophys.storage import Attr, Child, Internal, Members, NDArray, Ref, Value
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = [
+    "COLUMN_AXES",
+    "AlignedDynamicTable",
+    "DynamicTable",
+    "DynamicTableRegion",
+    "ElementIdentifiers",
+    "MeaningsTable",
+    "MeaningsTableMeaning",
+    "VectorData",
+    "VectorIndex",
+]
+
+COLUMN_AXES = (
+    ("dim0",),
+    ("dim0", "dim1"),
+    ("dim0", "dim1", "dim2"),
+    ("dim0", "dim1", "dim2", "dim3"),
+)
+"""The axes of a column, where its class does not say them."""
+
+
+class VectorData(Data, schema="hdmf-common"):
+    """A column of a table: one element a row, or the concatenated rows of a ragged column.
+
+    Parameters
+    ----------
+    array
+        (row, ...), up to four axes, of any dtype.
+    description
+        What the values mean.
+    """
+
+    array: Annotated[NDArray | None, Value("any", COLUMN_AXES)] = None
+    description: Annotated[str, Attr()]
+
+
+class VectorIndex(VectorData, schema="hdmf-common"):
+    """The end offsets of the rows of a ragged column, named ``<column>_index``.
+
+    Parameters
+    ----------
+    array
+        (row,), where each row ends in the target; counts from 0, never decreases.
+    target
+        The column that it cuts into rows; left out, it is the column of its name.
+    """
+
+    array: Annotated[NDArray | None, Value("uint8", ("num_rows",))] = None
+    description: Annotated[str, Attr()] = ""
+    target: Annotated[VectorData | None, Ref()] = None
+
+    @classmethod
+    def from_value(cls, value: Any, **fields: Any) -> Self:
+        """Wrap offsets, or copy an index; the copy cuts the column of its own name."""
+        made = super().from_value(value, **fields)
+        if isinstance(value, VectorIndex):
+            made.target = None
+        return made
+
+
+class ElementIdentifiers(Data, schema="hdmf-common"):
+    """The identifiers of the rows of a table.
+
+    Parameters
+    ----------
+    array
+        (row,), integers.
+    """
+
+    name: Annotated[str, Internal()] = "id"
+    array: Annotated[NDArray | None, Value("int32", ("num_elements",))] = None
+
+
+class DynamicTableRegion(VectorData, schema="hdmf-common"):
+    """Rows of another table, by their positions. Indexing gives those rows as a data frame.
+
+    Parameters
+    ----------
+    array
+        (row,), positions in the other table, from 0.
+    table
+        The table that the positions are in.
+    description
+        What is pointed at.
+    """
+
+    array: Annotated[NDArray | None, Value("int32", ("num_rows",))] = None
+    table: Annotated[DynamicTable | None, Ref()] = None
+
+    def __getitem__(self, index: Any) -> pandas.DataFrame:
+        """Give the rows that are pointed at; ``region.array[index]`` gives their positions."""
+        if self.table is None:
+            raise SchemaError(
+                "the region has no table", path=self.hdf5_path or self.name, field="table"
+            )
+        return self.table.to_dataframe(np.atleast_1d(np.asarray(self.array)[index]))
+
+
+class DynamicTable(Container, schema="hdmf-common"):
+    """A table of named columns, which may be ragged, of several axes, or point into other tables.
+
+    ``table["column"]`` gives a column (a `RaggedColumn` where it is ragged), ``table[3]``,
+    ``table[2:5]`` and ``table[mask]`` give rows as a data frame.
+
+    Parameters
+    ----------
+    colnames
+        The names of the columns in their order, indices left out; made from the columns where it
+        is not given.
+    description
+        What the table holds.
+    id
+        The identifiers of the rows; counted from 0 where they are not given.
+    vector_data
+        The columns that the type does not declare, and their indices.
+    meanings_tables
+        Tables that say what the values of a column mean.
+    """
+
+    colnames: Annotated[list[str], Attr("text", ("num_columns",))] = Field(default_factory=list)
+    description: Annotated[str, Attr()]
+    id: Annotated[ElementIdentifiers | None, Child()] = None
+    vector_data: Annotated[Children[VectorData], Members(only=True)] = Field(
+        default_factory=Children
+    )
+    meanings_tables: Annotated[Children[MeaningsTable], Members("meanings_tables")] = Field(
+        default_factory=Children
+    )
+
+    def __init__(self, /, **data: Any) -> None:
+        super().__init__(**data)
+        if "colnames" not in data:
+            self.colnames = [name for name, _ in self._stored_columns()]
+        if self.id is None:
+            self._number_rows()
+
+    def _before_write(self) -> None:
+        """Complete what follows from the columns: their names, identifiers, index targets."""
+        for name, column in self._all_vectors():
+            if isinstance(column, VectorIndex) and column._binding is None and not column.target:
+                column.target = self._vector(name.removesuffix("_index"))
+        if self._binding is None:
+            if "colnames" not in self.model_fields_set or not self.colnames:
+                self.colnames = [name for name, _ in self._stored_columns()]
+            if self.id is None:
+                self._number_rows()
+
+    def _number_rows(self) -> None:
+        columns = self._stored_columns()
+        for name, column in columns:
+            rows = self._index_of(name) or column
+            if hasattr(rows.array, "shape"):
+                self.id = ElementIdentifiers(array=np.arange(len(rows)))
+                return
+
+    def _declared_columns(self) -> Iterator[tuple[str, VectorData]]:
+        for name, field in layout_of(type(self)).members.get((), {}).items():
+            if isinstance(field.marker, Child) and issubclass(field.types[0], VectorData):
+                column = getattr(self, field.name)
+                if column is not None:
+                    yield name, column
+
+    def _all_vectors(self) -> Iterator[tuple[str, VectorData]]:
+        yield from self._declared_columns()
+        yield from self.vector_data.items()
+
+    def _stored_columns(self) -> list[tuple[str, VectorData]]:
+        """List the columns that are there, indices left out, those that are declared first."""
+        return [
+            (name, column)
+            for name, column in self._all_vectors()
+            if not isinstance(column, VectorIndex)
+        ]
+
+    def _vector(self, name: str) -> VectorData | None:
+        field = layout_of(type(self)).members.get((), {}).get(name)
+        if field is not None and isinstance(field.marker, Child):
+            column: Any = getattr(self, field.name)
+        else:
+            column = self.vector_data.get(name)
+        return column if isinstance(column, VectorData) else None
+
+    def _index_of(self, name: str) -> VectorIndex | None:
+        index = self._vector(f"{name}_index")
+        return index if isinstance(index, VectorIndex) else None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns by name, in the order of ``colnames``; ragged ones as `RaggedColumn`."""
+        there = dict(self._stored_columns())
+        names = [name for name in self.colnames or () if name in there]
+        names += [name for name in there if name not in names]
+        return {name: self.column(name) for name in names}
+
+    def column(self, name: str) -> Any:
+        """Give a column: its `VectorData`, or a `RaggedColumn` where it has an index.
+
+        Raises
+        ------
+        MemberNotFoundError
+            Where the table has no such column.
+        """
+        data: Any = self._vector(name)
+        if data is None:
+            raise self._no_member((), name)
+        index = self._index_of(name)
+        while index is not None:
+            data = RaggedColumn(data.array if isinstance(data, VectorData) else data, index, name)
+            index = self._index_of(index.name)
+        return data
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        if self.id is not None:
+            return len(self.id)
+        return max((len(column) for column in self.columns.values()), default=0)
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):
+            return self.to_dataframe(key)
+        if "/" not in key and self._vector(key) is not None and not key.endswith("_index"):
+            return self.column(key)
+        return super().__getitem__(key)
+
+    def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> pandas.DataFrame:
+        """Read the table, or some of its rows, into a data frame indexed by ``id``.
+
+        Parameters
+        ----------
+        rows
+            Which rows: an integer, a slice, a mask or positions; all where None.
+        exclude
+            Columns to leave out, such as masks that are large.
+
+        Raises
+        ------
+        NWBError
+            Where the columns have unequal lengths, or pandas is not installed.
+        """
+        pandas = _import_pandas()
+        index = slice(None) if rows is None else rows
+        if isinstance(index, (int, np.integer)):
+            index = [int(index)]
+        left_out = set(exclude)
+        data = {
+            name: _cells(column, index)
+            for name, column in self.columns.items()
+            if name not in left_out
+        }
+        ids = None if self.id is None else np.asarray(self.id)[index]
+        count = len(ids) if ids is not None else None
+        for name, cells in data.items():
+            if count is not None and len(cells) != count:
+                raise NWBError(
+                    f"the column has {len(cells)} rows, but the table has {count}",
+                    file=self._binding.file if self._binding is not None else None,
+                    path=self.hdf5_path or self.name,
+                    field=name,
+                    hint=f"leave it out: to_dataframe(exclude=[{name!r}])",
+                )
+        return pandas.DataFrame(data, index=pandas.Index(ids, name="id") if count else None)
+
+    def add_column(
+        self,
+        name: str,
+        data: Any,
+        description: str,
+        *,
+        index: bool | Sequence[int] | None = None,
+        table: DynamicTable | None = None,
+    ) -> VectorData:
+        """Add a column.
+
+        Parameters
+        ----------
+        name
+            Its name; a column that the type declares is put in its place.
+        data
+            One element a row; with ``index=True`` one sequence a row.
+        description
+            What the values mean.
+        index
+            True for a ragged column, or the end offsets of the rows where ``data`` are
+            concatenated already.
+        table
+            The table that the values are rows of.
+
+        Returns
+        -------
+        VectorData
+            The column.
+
+        Raises
+        ------
+        SchemaError
+            Where its length is not that of the table, or the name is taken.
+        """
+        if name in self.colnames:
+            raise SchemaError("there is a column of that name", path=self.name, field=name)
+        offsets: Any = None
+        if index is True:
+            rows = list(data)
+            offsets = np.cumsum([len(row) for row in rows])
+            data = _concatenated([row for row in rows if len(row)])
+        elif index is not None and index is not False:
+            offsets = np.asarray(index)
+        count = len(data) if offsets is None else len(offsets)
+        if self.id is not None and self.colnames and count != len(self):
+            raise SchemaError(
+                f"the column has {count} rows, but the table has {len(self)}",
+                path=self.name,
+                field=name,
+            )
+        column = self._put(name, data, description, table)
+        if offsets is not None:
+            self._put(f"{name}_index", offsets, f"Index for {name}", None, target=column)
+        self.colnames = [*self.colnames, name]
+        if self.id is None:
+            self.id = ElementIdentifiers(array=np.arange(count))
+        return column
+
+    def _put(
+        self,
+        name: str,
+        data: Any,
+        description: str,
+        table: DynamicTable | None,
+        target: VectorData | None = None,
+    ) -> VectorData:
+        values: dict[str, Any] = {"array": data, "description": description}
+        kind: type[VectorData] = VectorData
+        if table is not None:
+            kind, values["table"] = DynamicTableRegion, table
+        elif target is not None:
+            kind, values["target"] = VectorIndex, target
+        field = layout_of(type(self)).members.get((), {}).get(name)
+        if field is not None:
+            column: VectorData = field.types[0](**{"name": name, **values})
+            setattr(self, field.name, column)
+            return column
+        return self.vector_data.add(kind(name=name, **values))
+
+    def create_region(
+        self, rows: Any = None, *, name: str = "rois", description: str = "Rows of the table."
+    ) -> DynamicTableRegion:
+        """Make a region of this table.
+
+        Parameters
+        ----------
+        rows
+            Positions, a slice or a mask; all rows where None.
+        name
+            The name of the region.
+        description
+            What is pointed at.
+
+        Raises
+        ------
+        SchemaError
+            Where a position lies outside of the table.
+        """
+        try:
+            positions = np.arange(len(self))[slice(None) if rows is None else rows]
+        except IndexError as error:
+            raise SchemaError(
+                f"rows outside of the table of {len(self)} rows: {error}", path=self.name
+            ) from error
+        return DynamicTableRegion(
+            name=name, array=np.atleast_1d(positions), table=self, description=description
+        )
+
+    def _summary(self) -> str:
+        return f"{len(self)} rows of {', '.join(self.colnames or ()) or 'no columns'}"
+
+
+class MeaningsTableMeaning(VectorData, part=True):
+    """The meanings, as text.
+
+    Parameters
+    ----------
+    array
+        (row,), text.
+    """
+
+    name: Annotated[Literal["meaning"], Internal()] = "meaning"
+    array: Annotated[NDArray | None, Value("text", COLUMN_AXES)] = None
+    description: Annotated[str, Attr()] = "The meaning of a value."
+
+
+class MeaningsTable(DynamicTable, schema="hdmf-common"):
+    """What the values of a column of another table mean (hdmf-common 1.10.0).
+
+    Parameters
+    ----------
+    target
+        The column that is explained.
+    value
+        (row,), a value of that column.
+    meaning
+        (row,), its meaning.
+    """
+
+    description: Annotated[str, Attr()] = "The meanings of values."
+    target: Annotated[VectorData | None, Ref()] = None
+    value: Annotated[VectorData | None, Child()] = None
+    meaning: Annotated[MeaningsTableMeaning | None, Child()] = None
+
+
+class AlignedDynamicTable(DynamicTable, schema="hdmf-common"):
+    """Several tables with the same rows, side by side.
+
+    Parameters
+    ----------
+    categories
+        The names of the tables in their order.
+    children
+        The tables.
+    """
+
+    categories: Annotated[list[str], Attr("text", ("num_categories",))] = Field(
+        default_factory=list
+    )
+    children: Annotated[Children[DynamicTable], Members()] = Field(default_factory=Children)
+
+    def __init__(self, /, **data: Any) -> None:
+        super().__init__(**data)
+        if "categories" not in data:
+            self.categories = list(self.children)
+
+    def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> pandas.DataFrame:
+        """Read all tables into one data frame, with columns named by table and column."""
+        pandas = _import_pandas()
+        own = super().to_dataframe(rows, exclude=exclude)
+        frames = {self.name: own} if len(own.columns) else {}
+        for name in self.categories or self.children:
+            frame = self.children[name].to_dataframe(rows, exclude=exclude)
+            frames[name] = frame.reset_index().set_axis(own.index)
+        return pandas.concat(frames, axis=1) if frames else own
+
+
+def _concatenated(rows: list[Any]) -> Any:
+    if rows and isinstance(rows[0][0], tuple):  # compounds, whose members numpy would mix
+        return [element for row in rows for element in row]
+    return np.concatenate([np.asarray(row) for row in rows]) if rows else np.empty(0)
+
+
+def _cells(column: Any, index: Any) -> Any:
+    if isinstance(column, RaggedColumn):
+        return column[index]
+    values = np.asarray(column)[index] if not isinstance(index, slice) else column.array[index]
+    if values.dtype.names is not None:
+        return [tuple(value) for value in values]
+    if values.ndim > 1:
+        return list(values)
+    # Files may store either byte order; pandas takes the machine's.
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _import_pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise NWBError("data frames need pandas", hint="pip install 'nwb-ophys[pandas]'") from error
+    return pandas
+
+
+# The tables name one another. Subclasses in other modules take over their fields, and could not
+# resolve these names there.
+for _model in (DynamicTableRegion, DynamicTable, MeaningsTable, AlignedDynamicTable):
+    _model.model_rebuild()

@@ -1,0 +1,77 @@
+"""The registry: which class stands for a neurodata type of a namespace.
+
+Hand-written models enter themselves when they are defined. Any other type is given a class that
+derives from the nearest base that has one, named after the type, so that nothing in a file is
+without a class. Its members stay reachable through that base.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nwb_ophys.specs import Catalog
+
+__all__ = ["hand_written", "register", "resolve"]
+
+_HAND_WRITTEN: dict[tuple[str, str], type[Any]] = {}
+_DERIVED: dict[tuple[str, str, type[Any]], type[Any]] = {}
+
+# Through schema 2.1 the table family belonged to core, so a name is looked up in either.
+_FAMILY = ("core", "hdmf-common", "hdmf-experimental")
+
+
+def register(cls: type[Any]) -> None:
+    """Enter a hand-written model under its namespace and type."""
+    if cls.namespace in _FAMILY and cls.__module__.startswith("nwb_ophys.models."):
+        _HAND_WRITTEN[cls.namespace, cls.neurodata_type] = cls
+
+
+def hand_written(namespace: str, name: str) -> type[Any] | None:
+    """Find the hand-written model of a type."""
+    importlib.import_module("nwb_ophys.models")
+    if namespace not in _FAMILY:
+        return None
+    for family in (namespace, *_FAMILY):
+        found = _HAND_WRITTEN.get((family, name))
+        if found is not None:
+            return found
+    return None
+
+
+def resolve(namespace: str, name: str, catalog: Catalog | None, fallback: type[Any]) -> type[Any]:
+    """Give the class of a type: hand-written, else derived from the nearest base that is.
+
+    Parameters
+    ----------
+    namespace, name
+        The type.
+    catalog
+        The types that are specified; asked only for a type that is not hand-written.
+    fallback
+        The base of a type that is specified nowhere.
+    """
+    found = hand_written(namespace, name)
+    if found is not None:
+        return found
+    base = fallback
+    if catalog is not None:
+        for entry in catalog.bases(namespace, name):
+            nearest = hand_written(entry.namespace, entry.name)
+            if nearest is not None:
+                base = nearest
+                break
+    return _derive(namespace, name, base)
+
+
+def _derive(namespace: str, name: str, base: type[Any]) -> type[Any]:
+    key = (namespace, name, base)
+    cls = _DERIVED.get(key)
+    if cls is None:
+        doc = f"The type {name} of namespace {namespace}, known as a {base.__name__}."
+        body = {"__doc__": doc, "__module__": __name__}
+        made = types.new_class(name, (base,), {"schema": namespace}, lambda own: own.update(body))
+        cls = _DERIVED.setdefault(key, made)
+    return cls

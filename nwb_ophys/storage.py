@@ -1,0 +1,394 @@
+"""Storage markers: where a field of a model lies in an HDF5 file, declared beside its type.
+
+A field is written once, as ``name: Annotated[type, marker] = default``. The marker is what
+pydantic validates authored values with, and what reader, writer and checks follow
+(`nwb_ophys.layout` compiles them).
+
+=========  ====================================================================
+`Attr`     an attribute of the object, or of one of its datasets (``of=``)
+`Value`    the data of the dataset that the model itself is
+`Array`    a plain dataset in the group, read as a scalar, a list or an array
+`Child`    one typed object, or one dataset with attributes, in the group
+`Members`  a collection of named objects
+`Link`     a link to an object elsewhere
+`Ref`      an attribute that is an object reference
+=========  ====================================================================
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ForwardRef, Literal, Protocol, Union, get_args, get_origin
+
+import numpy as np
+from pydantic_core import core_schema
+
+from nwb_ophys.children import Children
+from nwb_ophys.dtypes import (
+    Dims,
+    DTypeSpec,
+    array_mismatch,
+    conform_array,
+    conform_scalar,
+    describe,
+    shape_mismatch,
+)
+
+__all__ = [
+    "Array",
+    "Attr",
+    "Child",
+    "Internal",
+    "Link",
+    "Members",
+    "NDArray",
+    "Ref",
+    "Marker",
+    "Value",
+]
+
+
+class NDArray(Protocol):
+    """An array field: a numpy array, or a lazy one with the same manners.
+
+    Its dtype and axes are those of the storage marker beside it, and a field takes whatever
+    has a shape and a dtype, a list, or an iterator of blocks to be written as a stream.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+    def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        """The whole array in memory."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Base of the markers; pydantic calls it to validate what a user gives."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validator(source))
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        """Make the function that brings an authored value to what the field holds."""
+        raise NotImplementedError
+
+
+def is_optional(annotation: Any) -> bool:
+    """Tell whether an annotation admits None."""
+    return type(None) in get_args(annotation)
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """Split a union into its members, None left out."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(arg for arg in get_args(annotation) if arg is not type(None))
+    return (annotation,)
+
+
+def is_list(annotation: Any) -> bool:
+    """Tell whether a field holds its values as a list rather than as an array."""
+    return any(get_origin(arg) is list for arg in alternatives(annotation))
+
+
+def model_types(annotation: Any) -> tuple[type, ...]:
+    """Find the model classes that an annotation names, those in ``Children[...]`` included."""
+    found: list[type] = []
+    for arg in alternatives(annotation):
+        if get_origin(arg) is Children:
+            found.extend(model_types(get_args(arg)[0]))
+        elif isinstance(arg, type) and arg is not object and arg is not Any:
+            found.append(arg)
+        elif isinstance(arg, (ForwardRef, str)):
+            raise TypeError(f"the annotation {arg!r} is not resolved yet")
+    return tuple(found)
+
+
+def _optional(check: Callable[[Any], Any], annotation: Any) -> Callable[[Any], Any]:
+    if not is_optional(annotation):
+        return check
+    return lambda value: None if value is None else check(value)
+
+
+def is_stream(value: Any) -> bool:
+    """Tell whether a value is an iterator of blocks rather than an array."""
+    return hasattr(value, "__next__")
+
+
+def as_array(value: Any, dtype: DTypeSpec, shape: Dims) -> Any:
+    """Check an authored array, without touching the data of one that is not in memory.
+
+    Raises
+    ------
+    ValueError
+        Where dtype or axes are not the declared ones.
+    """
+    if is_stream(value):
+        return value
+    if not (hasattr(value, "shape") and hasattr(value, "dtype")):
+        value = _from_sequence(value, dtype)
+    if isinstance(value, np.ndarray):
+        value = conform_array(dtype, value)
+        if dtype in ("text", "ascii") and value.dtype.kind == "O":
+            _check_texts(value)
+    else:
+        problem = array_mismatch(dtype, value.dtype)
+        if problem:
+            raise ValueError(problem)
+    problem = shape_mismatch(shape, value.shape)
+    if problem:
+        raise ValueError(problem)
+    return value
+
+
+def _check_texts(array: np.ndarray[Any, Any]) -> None:
+    for item in array.flat:
+        if not isinstance(item, (str, bytes)):
+            raise ValueError(f"expected text, found {item!r} of type {type(item).__name__}")
+
+
+def _from_sequence(value: Any, dtype: DTypeSpec) -> np.ndarray[Any, Any]:
+    if isinstance(dtype, tuple):
+        return _rows(value, dtype)
+    if dtype == "reference":
+        # numpy would take objects that behave as arrays apart.
+        result = np.empty(len(value), object)
+        result[:] = [None] * len(value)
+        for index, item in enumerate(value):
+            result[index] = item
+        return result
+    if _has_text(value):
+        return np.asarray(value, dtype=object)
+    array = np.asarray(value)
+    if array.dtype.kind == "O":
+        raise ValueError("expected an array, found rows of unequal length or mixed kinds")
+    return array
+
+
+def _rows(value: Any, dtype: tuple[tuple[str, str], ...]) -> np.ndarray[Any, Any]:
+    """Make a compound array of rows, each member checked against its dtype."""
+    members = [(name, _COMPOUND_MEMBERS.get(member, member)) for name, member in dtype]
+    rows = np.empty(len(value), members)
+    for index, row in enumerate(value):
+        if len(row) != len(dtype):
+            raise ValueError(f"row {index}: expected {describe(dtype)}, found {row!r}")
+        rows[index] = tuple(
+            one if member == "reference" else conform_scalar(member, one)
+            for (_, member), one in zip(dtype, row, strict=True)
+        )
+    return rows
+
+
+_COMPOUND_MEMBERS = {"text": object, "reference": object}
+
+
+def _has_text(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, str)
+
+
+@dataclass(frozen=True)
+class _Typed(Marker):
+    dtype: DTypeSpec = "text"
+    shape: Dims = ()
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        dtype, shape = self.dtype, self.shape
+        if shape == ():
+            return _optional(lambda value: conform_scalar(dtype, value), annotation)
+        if is_list(annotation):
+            return _optional(lambda value: _as_list(dtype, value), annotation)
+        return _optional(lambda value: as_array(value, dtype, shape), annotation)
+
+
+def _as_list(dtype: DTypeSpec, value: Any) -> list[Any]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise ValueError(f"expected a list of {dtype}, found {value!r}")
+    return [conform_scalar(dtype, item) for item in value]
+
+
+@dataclass(frozen=True)
+class Attr(_Typed):
+    """An attribute.
+
+    Parameters
+    ----------
+    dtype, shape
+        What the schema says of it; ``()`` is a scalar.
+    name
+        Its name in the file, where that is not the field's.
+    of
+        The field whose dataset carries it; the object itself where None.
+    fixed
+        The only value that the schema allows. It is always written.
+    """
+
+    name: str | None = None
+    of: str | None = None
+    fixed: Any = None
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        check = super()._validator(annotation)
+        if self.fixed is None:
+            return check
+
+        def check_fixed(value: Any) -> Any:
+            value = check(value)
+            if value is not None and value != self.fixed:
+                raise ValueError(f"the schema fixes it at {self.fixed!r}, found {value!r}")
+            return value
+
+        return check_fixed
+
+
+@dataclass(frozen=True)
+class Value(_Typed):
+    """The data of a dataset that is a model of its own."""
+
+
+@dataclass(frozen=True)
+class Array(_Typed):
+    """A plain dataset in the group.
+
+    Parameters
+    ----------
+    dtype, shape
+        What the schema says of it; ``()`` is a scalar.
+    path
+        Where it lies below the object, where that is not the field's name.
+    """
+
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Child(Marker):
+    """One object in the group, under a name of its own.
+
+    Parameters
+    ----------
+    path
+        Where it lies below the object, where that is not the field's name.
+    flat
+        Fields of the child that its parent's constructor takes and shows as properties.
+    """
+
+    path: str | None = None
+    flat: tuple[str, ...] = ()
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        def check(value: Any) -> Any:
+            kinds = model_types(annotation)
+            if isinstance(value, kinds):
+                return value
+            coerce = getattr(kinds[0], "from_value", None)
+            if coerce is None:
+                raise ValueError(_wrong_type(kinds, value))
+            return coerce(value)
+
+        return _optional(check, annotation)
+
+
+@dataclass(frozen=True)
+class Members(Marker):
+    """A collection of named objects.
+
+    Parameters
+    ----------
+    path
+        The group that holds them, below the object; the object itself where None.
+    only
+        Whether it takes only members of its types, leaving others to a second collection
+        over the same group.
+    always
+        Whether the group is written even when it is empty.
+    """
+
+    path: str | None = None
+    only: bool = False
+    always: bool = False
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        optional = is_optional(annotation)
+
+        def check(value: Any) -> Children[Any]:
+            accepts = model_types(annotation)
+            if value is None and optional:
+                value = ()
+            if isinstance(value, Children) and value._accepts == accepts:
+                return value
+            if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+                raise ValueError(f"expected objects with names, found {value!r}")
+            return Children(value, accepts=accepts)
+
+        return check
+
+
+@dataclass(frozen=True)
+class Link(Marker):
+    """A link to an object that lies elsewhere, in this file or (`nwb_ophys.link`) another.
+
+    Parameters
+    ----------
+    path
+        The name of the link, where that is not the field's.
+    """
+
+    path: str | None = None
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        def check(value: Any) -> Any:
+            kinds = model_types(annotation)
+            target = getattr(value, "link_target", value)
+            if not isinstance(target, kinds):
+                raise ValueError(_wrong_type(kinds, value))
+            return value
+
+        return _optional(check, annotation)
+
+
+@dataclass(frozen=True)
+class Ref(Link):
+    """An attribute that refers to an object of the same file."""
+
+
+@dataclass(frozen=True)
+class Internal(Marker):
+    """A field that follows from where an object is stored, and is not itself stored."""
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        allowed = get_args(annotation) if get_origin(annotation) is Literal else None
+
+        def check(value: Any) -> Any:
+            if allowed is not None and value not in allowed:
+                raise ValueError(f"expected {' or '.join(map(repr, allowed))}, found {value!r}")
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"expected a text that is not empty, found {value!r}")
+            return value
+
+        return _optional(check, annotation)
+
+
+def _wrong_type(kinds: tuple[type, ...], value: Any) -> str:
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    return f"expected {wanted}, found {value!r} of type {type(value).__name__}"
+
+
+if TYPE_CHECKING:  # the protocol is what an array really is
+    _: NDArray = np.empty(0)
