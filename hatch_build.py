@@ -1,4 +1,4 @@
-"""Build hook: packs the official NWB schemas into the package.
+"""Build hook: packs the official NWB schemas and the stubs of the models into the package.
 
 The schemas come from the `pynwb` and `hdmf` releases that `pyproject.toml` pins as build
 requirements. What is packed (`nwb_ophys/_schema`) is never committed:
@@ -6,6 +6,9 @@ requirements. What is packed (`nwb_ophys/_schema`) is never committed:
 - `index.json`: the types of each namespace, and what it was made from;
 - `texts.json`: the specifications, each text byte for byte as PyNWB caches it in a file;
 - `LICENSES.txt`: the licences of the schemas.
+
+The stubs tell type checkers and editors what the constructors of the models take. They follow from
+the declarations of the models, and are in wheels only, so that a checkout is checked as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,13 +28,46 @@ SCHEMAS = {"core": "2.11.0", "hdmf-common": "1.10.0", "hdmf-experimental": "0.6.
 FOLDER = Path("nwb_ophys", "_schema")
 
 
-class SchemaBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Packs the schemas before a wheel, or an editable install, is built."""
+class PackageBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Packs schemas and stubs before a wheel, or an editable install, is built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the files; `artifacts` in `pyproject.toml` puts them into the wheel."""
         root = Path(self.root)
         pack(root, root / FOLDER)
+        if version != "editable":
+            self.stubs = tempfile.TemporaryDirectory()
+            for path, place in write_stubs(root, Path(self.stubs.name)).items():
+                build_data["force_include"][str(path)] = place
+
+
+def write_stubs(root: Path, target: Path) -> dict[Path, str]:
+    """Write the stubs of the models.
+
+    Parameters
+    ----------
+    root
+        The checkout, or the unpacked source distribution.
+    target
+        Folder to write into.
+
+    Returns
+    -------
+    dict
+        The files, and their places in the wheel.
+    """
+    sys.path.insert(0, str(root))
+    try:
+        from nwb_ophys.stubs import model_stubs
+
+        placed = {}
+        for name, text in model_stubs():
+            path = target / f"{name}.pyi"
+            path.write_text(text, encoding="utf-8", newline="\n")
+            placed[path] = f"nwb_ophys/models/{name}.pyi"
+        return placed
+    finally:
+        sys.path.remove(str(root))
 
 
 def pack(root: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from benchmarks.files import MOVIE, Files
 from benchmarks.registry import benchmark, faster
 from benchmarks.timing import Comparison, compare, seconds
 
-_RANDOM_FRAMES = 50
+Read = Callable[[Any], Any]
+"""Reads something of a movie."""
 
 
 @benchmark(
@@ -34,8 +36,7 @@ def copy(files: Files) -> Comparison:
     return compare(
         seconds(ours),
         seconds(lambda: _cp(path, files.target("cp.nwb"))),
-        rounds=files.scale.rounds,
-        budget=files.scale.budget,
+        files.scale,
     )
 
 
@@ -61,12 +62,22 @@ def read_gzip(files: Files) -> Comparison:
     return _reading(files, files.gzip_movie(), _whole)
 
 
-@benchmark("frames-gzip", "read 50 random frames of it", against="h5py", target=faster(3))
+@benchmark(
+    "frames-gzip",
+    "read {random_frames} random frames of a gzip movie",
+    against="h5py",
+    target=faster(3),
+)
 def frames_gzip(files: Files) -> Comparison:
-    return _reading(files, files.gzip_movie(), _random_frames)
+    return _reading(files, files.gzip_movie(), _frames(files))
 
 
-@benchmark("frames-gzip-pynwb", "read 50 random frames of it", against="pynwb", target=faster(3))
+@benchmark(
+    "frames-gzip-pynwb",
+    "read {random_frames} random frames of a gzip movie",
+    against="pynwb",
+    target=faster(3),
+)
 def frames_gzip_pynwb(files: Files) -> Comparison:
     from pynwb import NWBHDF5IO
 
@@ -76,31 +87,30 @@ def frames_gzip_pynwb(files: Files) -> Comparison:
             files,
             session.acquisition["TwoPhotonSeries"].data,
             io.read().acquisition["TwoPhotonSeries"].data,
-            _random_frames,
+            _frames(files),
         )
 
 
-def _reading(files: Files, path: Path, read: Any) -> Comparison:
+def _reading(files: Files, path: Path, read: Read) -> Comparison:
     with nwb.open(path) as session, h5py.File(path, "r") as file:
         return _side_by_side(files, session.acquisition["TwoPhotonSeries"].data, file[MOVIE], read)
 
 
-def _side_by_side(files: Files, ours: Any, theirs: Any, read: Any) -> Comparison:
+def _side_by_side(files: Files, ours: Any, theirs: Any, read: Read) -> Comparison:
     if not np.array_equal(read(ours), read(theirs)):
         raise RuntimeError("both sides read different data")
     return compare(
         seconds(lambda: read(ours)),
         seconds(lambda: read(theirs)),
-        rounds=files.scale.rounds,
-        budget=files.scale.budget,
+        files.scale,
     )
 
 
-def _whole(movie: Any) -> np.ndarray[Any, Any]:
-    frames: np.ndarray[Any, Any] = movie[:]
-    return frames
+def _whole(movie: Any) -> Any:
+    return movie[:]
 
 
-def _random_frames(movie: Any) -> list[np.ndarray[Any, Any]]:
-    places = np.random.default_rng(0).integers(0, movie.shape[0], _RANDOM_FRAMES)
-    return [movie[place] for place in places.tolist()]
+def _frames(files: Files) -> Read:
+    scale = files.scale
+    places = np.random.default_rng(0).integers(0, scale.frames, scale.random_frames).tolist()
+    return lambda movie: [movie[place] for place in places]

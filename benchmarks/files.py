@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ __all__ = ["FULL", "MOVIE", "NORMAL", "ROIS", "SMALL", "Files", "Scale", "write_
 MOVIE = "/acquisition/TwoPhotonSeries/data"
 ROIS = "/processing/ophys/ImageSegmentation/PlaneSegmentation"
 
-_START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+_START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _CHUNK = (20, 256, 256)
 _PATTERNS = 8  # different chunks of noise, repeated over a movie
 
@@ -36,8 +36,8 @@ class Scale:
         Those of the file of few.
     rois
         Regions of interest of the segmentation.
-    frames
-        Of the movie to read, 512 x 512 int16.
+    frames, random_frames
+        Of the movie to read, 512 x 512 int16, and those read one by one.
     copied_mb
         Megabytes of the file to copy.
     growth
@@ -51,13 +51,14 @@ class Scale:
     few: int
     rois: int
     frames: int
+    random_frames: int
     copied_mb: int
     growth: tuple[int, ...]
 
 
-SMALL = Scale("small", 1, 0, 50, 5, 20, 40, 2, (5, 50))
-NORMAL = Scale("normal", 15, 30, 2000, 20, 500, 400, 200, (20, 200, 2000))
-FULL = Scale("full", 25, 60, 2000, 20, 500, 1000, 1000, (20, 200, 2000, 20000))
+SMALL = Scale("small", 1, 0, 50, 5, 20, 40, 3, 2, (5, 50))
+NORMAL = Scale("normal", 15, 30, 2000, 20, 500, 400, 50, 200, (20, 200, 2000))
+FULL = Scale("full", 25, 60, 2000, 20, 500, 1000, 50, 1000, (20, 200, 2000, 20000))
 
 
 @dataclass(frozen=True)

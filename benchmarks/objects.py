@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def _author(path: Path, count: int) -> None:
     session = nwb.NWBFile(
         identifier="m1-s1",
         session_description="two-photon session",
-        session_start_time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
+        session_start_time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
     for number in range(count):
         session.acquisition.add(
@@ -63,8 +64,7 @@ def open_many(files: Files) -> Comparison:
     return compare(
         seconds(lambda: _open(path)),
         seconds(lambda: _read_with_pynwb(path)),
-        rounds=files.scale.rounds,
-        budget=files.scale.budget,
+        files.scale,
         warm=False,
     )
 
@@ -80,8 +80,8 @@ def open_many_or_few(files: Files) -> Comparison:
     return compare(
         seconds(lambda: _open(many)),
         seconds(lambda: _open(few)),
-        rounds=10 * files.scale.rounds,
-        budget=files.scale.budget,
+        files.scale,
+        more=10,
     )
 
 
@@ -98,8 +98,7 @@ def touch(files: Files) -> Comparison:
     return compare(
         seconds(lambda: _touch(path)),
         seconds(lambda: _read_with_pynwb(path)),
-        rounds=files.scale.rounds,
-        budget=files.scale.budget,
+        files.scale,
         warm=False,
     )
 
@@ -112,21 +111,16 @@ def author(files: Files) -> Comparison:
     return compare(
         seconds(lambda: _author(files.target("ours.nwb"), count)),
         seconds(lambda: write_series(files.target("theirs.nwb"), count)),
-        rounds=files.scale.rounds,
-        budget=files.scale.budget,
+        files.scale,
         warm=False,
     )
 
 
 @growth("objects", "open, by number of TimeSeries in the file")
 def open_by_count(files: Files) -> dict[int, list[float]]:
-    rounds = files.scale.rounds
-    stopwatches = {
-        count: seconds(lambda path=files.series(count): _open(path))  # type: ignore[misc]
-        for count in files.scale.growth
-    }
-    samples: dict[int, list[float]] = {count: [] for count in stopwatches}
-    for _ in range(rounds):
-        for count, stopwatch in stopwatches.items():
-            samples[count].append(stopwatch())
+    paths = {count: files.series(count) for count in files.scale.growth}
+    samples: dict[int, list[float]] = {count: [] for count in paths}
+    for _ in range(10 * files.scale.rounds):
+        for count, path in paths.items():
+            samples[count].append(seconds(partial(_open, path))())
     return samples

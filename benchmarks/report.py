@@ -33,7 +33,7 @@ class Table:
         self.scale = scale
         works = [one.describe(scale) for one in benchmarks]
         sides = [one.against.format(**asdict(scale)) for one in benchmarks]
-        widths = (*(max(map(len, [*texts, "against"])) for texts in (works, sides)), 14, 14, 7, 15)
+        widths = (*(max(map(len, [*texts, "against"])) for texts in (works, sides)), 13, 13, 7, 15)
         self._pattern = "  ".join(f"{{:<{width}}}" for width in (*widths, 8, 7))
 
     def heading(self) -> str:
@@ -116,5 +116,5 @@ def _duration(seconds: float) -> str:
 
 
 def _digits(value: float) -> str:
-    """Show three digits, or all before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    """Show three digits, all before the point, or two of what is small."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.{3 if value >= 0.1 else 2}g}"

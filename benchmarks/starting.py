@@ -55,9 +55,8 @@ def import_all(files: Files) -> Comparison:
 
 
 def _imported(files: Files, code: str) -> Comparison:
-    scale = files.scale
     ours, theirs = seconds_in_fresh_process(code), seconds_in_fresh_process(_BASE)
-    return compare(ours, theirs, rounds=scale.rounds, budget=scale.budget)
+    return compare(ours, theirs, files.scale)
 
 
 @benchmark(
@@ -70,7 +69,7 @@ def new_process(files: Files) -> Comparison:
     path = str(files.segmentation())
     expected = f"m1-s1 {files.scale.rois}"
     ours, theirs = _process(_OURS, expected, path, ROIS), _process(_PYNWB, expected, path)
-    return compare(ours, theirs, rounds=files.scale.rounds, budget=files.scale.budget)
+    return compare(ours, theirs, files.scale)
 
 
 def _process(code: str, expected: str, *arguments: str) -> Stopwatch:

@@ -1,14 +1,17 @@
-"""Measure two pieces of work next to each other, so that both meet the same state of the machine."""
+"""Measure two pieces of work in turns, so that both meet the same state of the machine."""
 
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from benchmarks.files import Scale
 
 __all__ = [
     "Comparison",
@@ -54,29 +57,30 @@ def seconds(work: Work) -> Stopwatch:
 
 
 def compare(
-    ours: Stopwatch, theirs: Stopwatch, *, rounds: int, budget: float, warm: bool = True
+    ours: Stopwatch, theirs: Stopwatch, scale: Scale, *, more: int = 1, warm: bool = True
 ) -> Comparison:
     """Measure both sides in turns: at least 3 rounds, more while they fit into the budget.
 
     Parameters
     ----------
-    rounds
-        The most rounds to go.
-    budget
-        Seconds after which no round begins, once there were 3.
+    scale
+        Says how many rounds there are at most, and after how many seconds none begins any more.
+    more
+        So many times more rounds, for work that takes very little.
     warm
         Whether a first round is thrown away.
     """
+    rounds = scale.rounds * more
     started = time.perf_counter()
     pairs: list[tuple[float, float]] = []
-    if warm and rounds > 1:
+    if warm and scale.rounds > 1:
         ours()
         theirs()
     while len(pairs) < rounds:
-        if len(pairs) >= 3 and time.perf_counter() - started > budget:
+        if len(pairs) >= 3 and time.perf_counter() - started > scale.budget:
             break
         one, other = ours(), theirs()
-        if rounds > 1:
+        if scale.rounds > 1:
             one, other = _steadied(ours, one, other), _steadied(theirs, other, one)
         pairs.append((one, other))
     return Comparison([pair[0] for pair in pairs], [pair[1] for pair in pairs])
@@ -99,7 +103,9 @@ def spread(values: list[float]) -> float:
 def fresh_process(code: str, *arguments: str) -> str:
     """Run code in a new interpreter and give what it printed."""
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Installed packages are compiled ahead, so a checkout may be as well.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(f"a fresh process failed:\n{done.stderr}")
     return done.stdout.strip()

@@ -255,7 +255,7 @@ def write(
     plan = make_plan(session)
     try:
         with replacing(target) as temporary:
-            _write(plan, temporary, target, storage)
+            write_plan(plan, temporary, target, storage)
     except OSError as error:
         if isinstance(error, (FileAccessError, DataError)):
             raise
@@ -264,7 +264,8 @@ def write(
     return target
 
 
-def _write(plan: Plan, temporary: Path, target: Path, storage: Storage) -> None:
+def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> None:
+    """Carry a plan out into a temporary file that is to lie at the target; models stay untouched."""
     session = plan.session
     folder = str(target.parent)
     if session is None:

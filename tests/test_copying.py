@@ -107,14 +107,19 @@ def unknown_filter(f: h5py.File) -> None:
 
 @case
 def sparse(f: h5py.File) -> None:
-    big = f.create_dataset("sparse", (10**6, 10**6), "f4", chunks=(64, 32), compression="gzip")
-    for i, j in ((0, 0), (999_999, 5), (70, 999_999)):
+    # The newest index of chunks (fixed array) is as long as the dataset, stored or not.
+    size = 10**12 if f.libver[0] == "earliest" else 10**5
+    shape = (size // 10**6 + 7, 10**6)
+    big = f.create_dataset(
+        "sparse", shape, "f4", chunks=(64, 32), maxshape=(None, None), shuffle=True
+    )
+    for i, j in ((0, 0), (size // 10**6 + 6, 5), (5, 999_999)):
         big[i, j] = i + j
-    ragged = f.create_dataset("ragged", (10**12,), h5py.string_dtype(), chunks=(10,))
+    ragged = f.create_dataset("ragged", (size,), h5py.string_dtype(), chunks=(10,))
     ragged[3] = "far"
-    ragged[10**12 - 1] = "away"
-    references = f.create_dataset("references", (10**12,), h5py.ref_dtype, chunks=(6,))
-    references[10**11] = big.ref
+    ragged[size - 1] = "away"
+    references = f.create_dataset("references", (size,), h5py.ref_dtype, chunks=(6,))
+    references[size // 3] = big.ref
 
 
 def typed_values() -> dict[str, tuple[Any, np.ndarray]]:
@@ -192,28 +197,23 @@ def datatypes(f: h5py.File) -> None:
 
 @case
 def committed_datatypes(f: h5py.File) -> None:
-    """Datatypes that are used before, after and without having a path of their own."""
+    """Datatypes that are used by objects before and after them, and by themselves."""
+    before, shared, after = (f.create_group(name) for name in ("am", "committed", "pm"))
     for name, (tid, values) in typed_values().items():
-        for group, path in (("a", f"types/{name}"), ("z", f"types/{name}"), ("types", None)):
-            g = f.require_group(f"use_{group}" if path else group)
-            committed = tid.copy()
-            if path:
-                if path in f:
-                    committed = f[path].id
-                else:
-                    f.require_group("types")
-                    committed.commit(f["types"].id, name.encode())
-                    f["types"][name].attrs["unit"] = "mm"
-                stored_typed(g.id, name, committed, values, attribute=False)
-                stored_typed(g.id, f"@{name}", committed, values, attribute=True)
-                stored_typed(f[path].id, f"@{name}", committed, values, attribute=True)
-    filtered = f.create_dataset(
-        "use_a/filtered", (7, 5), f["types/i8"], chunks=(3, 2), compression="gzip", maxshape=(9, 5)
+        committed = tid.copy()
+        committed.commit(shared.id, name.encode())
+        shared[name].attrs["unit"] = "mm"
+        for g in (before, after):
+            stored_typed(g.id, name, committed, values, attribute=False)
+            stored_typed(g.id, f"@{name}", committed, values, attribute=True)
+        stored_typed(committed, f"@{name}", committed, values, attribute=True)
+        stored_typed(committed, "plain", tid, values, attribute=True)
+    filtered = before.create_dataset(
+        "filtered", (7, 5), shared["i8"], chunks=(3, 2), compression="gzip", maxshape=(9, 5)
     )
     filtered[4] = np.arange(5)
-    never = f["types/compound"].id
-    low_level(f, "use_a/never_written", never, (3, 2))
-    low_level(f, "use_a/scalar", f["types/u64be"].id, None)
+    low_level(before, "never_written", shared["compound"].id, (3, 2))
+    low_level(before, "scalar", shared["u64be"].id, None)
 
 
 @case

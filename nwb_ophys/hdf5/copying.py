@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError, NWBError
 
-__all__ = ["Outside", "TreeCopier", "copy_file", "copy_user_block", "creation_properties"]
+__all__ = [
+    "Outside",
+    "TreeCopier",
+    "copy_file",
+    "copy_user_block",
+    "creation_properties",
+    "stored_chunks",
+]
 
 _BLOCK = 1 << 24  # bytes of a contiguous dataset held in memory at a time
 _SOFT_LINKS = 16  # soft links that a path may pass, as in HDF5
@@ -111,8 +118,9 @@ class _Block(NamedTuple):
 class _Format(NamedTuple):
     """How to hold elements of a datatype in memory such that nothing of them changes.
 
-    Either as the bytes that HDF5 gives for the datatype in the file, which need no conversion, or,
-    when these hold pointers into memory or into the file, as what h5py makes of them.
+    Raw elements are the bytes that HDF5 gives for the very datatype in the file, without any
+    conversion. References in them are addresses in the file, and can be replaced as such, but those
+    to regions, and those inside of sequences of variable length, only as objects of h5py.
     """
 
     type: Any
@@ -130,10 +138,8 @@ class _Format(NamedTuple):
                 return cls(type_, False, [])
             raise TypeError("references of the kind that came with HDF5 1.12 are not supported")
         if kind == h5t.VLEN:
-            cls.of(type_.get_super())
-            return cls(type_, False, [])
-        if kind == h5t.STRING:
-            return cls(type_, not type_.is_variable_str(), [])
+            inner = cls.of(type_.get_super())
+            return cls(type_, inner.raw and not inner.references, [])
         parts: list[tuple[int, str, _Format]] = []
         if kind == h5t.COMPOUND:
             for i in range(type_.get_nmembers()):
@@ -141,9 +147,8 @@ class _Format(NamedTuple):
                 parts.append((type_.get_member_offset(i), _text(type_.get_member_name(i)), part))
         elif kind == h5t.ARRAY:
             part = cls.of(type_.get_super())
-            size = part.type.get_size()
-            count = math.prod(type_.get_array_dims()) if part.references or not part.raw else 0
-            parts = [(i * size, "", part) for i in range(count)]
+            count = math.prod(type_.get_array_dims()) if part.references else 1
+            parts = [(i * part.type.get_size(), "", part) for i in range(count)]
         references = [
             (start + offset, ".".join(filter(None, (name, member))))
             for start, name, part in parts
@@ -152,20 +157,25 @@ class _Format(NamedTuple):
         return cls(type_, all(part.raw for *_, part in parts), references)
 
     def read(self, stored: Any, block: _Block) -> _Array:
+        """Read elements, to be written once.
+
+        Raw elements of variable length are pointers to memory, which only h5py's writing frees.
+        """
         if self.raw:
             values = np.empty((math.prod(block.shape), self.type.get_size()), np.uint8)
         else:
             values = np.empty(block.shape, self.type.dtype)
-        self._transfer(stored.read, block, values)
+        self._transfer(stored, stored.read, block, values)
         return values
 
     def write(self, stored: Any, block: _Block, values: _Array) -> None:
-        self._transfer(stored.write, block, values)
+        self._transfer(stored, stored.write, block, values)
 
-    def _transfer(self, call: Callable[..., None], block: _Block, values: _Array) -> None:
-        memory_type = self.type if self.raw else h5t.py_create(self.type.dtype)
+    def _transfer(
+        self, stored: Any, call: Callable[..., None], block: _Block, values: _Array
+    ) -> None:
         spaces = () if block.stored is None else (block.memory, block.stored)
-        call(*spaces, values, memory_type)
+        call(*spaces, values, stored.get_type() if self.raw else h5t.py_create(self.type.dtype))
 
 
 def _blocks(stored: Any) -> Iterator[_Block]:
@@ -178,7 +188,7 @@ def _blocks(stored: Any) -> Iterator[_Block]:
         yield _Block(shape)
     elif stored.get_create_plist().get_layout() == h5d.CHUNKED:
         chunk = stored.get_create_plist().get_chunk()
-        for offset in _stored_chunks(stored):
+        for offset in stored_chunks(stored):
             yield _hyperslab(space, offset, chunk)
     elif stored.get_space_status() == h5d.SPACE_STATUS_NOT_ALLOCATED:
         return
@@ -199,7 +209,7 @@ def _hyperslab(space: Any, offset: tuple[int, ...], shape: tuple[int, ...]) -> _
     return _Block(inside, h5s.create_simple(inside), stored)
 
 
-def _stored_chunks(dataset: Any) -> list[tuple[int, ...]]:
+def stored_chunks(dataset: Any) -> list[tuple[int, ...]]:
     """Offsets of the chunks that a dataset has in the file."""
     if not hasattr(dataset, "chunk_iter"):  # built with an HDF5 before 1.10.10
         return [dataset.get_chunk_info(i).chunk_offset for i in range(dataset.get_num_chunks())]
@@ -381,6 +391,7 @@ class TreeCopier:
                     raise ValueError("only a root can be copied to a root")
                 root = self._plan(source_path, link.address)
                 root.set_apart()
+                self._record(root, "/")
                 self._fill(root, self._target, "/")
                 return
             parent_path, _, name = target_path.rstrip("/").rpartition("/")
@@ -503,7 +514,6 @@ class TreeCopier:
                 self._copy_attributes(node, source, group)
                 if comment := source.get_comment(b"."):
                     group.set_comment(b".", comment)
-                self._record(node, path)
             for link, child in node.members:
                 member_path = _join(path, link.name)
                 created = self._place(link, child, _join(node.path, link.name), group, member_path)
@@ -546,6 +556,7 @@ class TreeCopier:
                     return None
             source = h5o.open(self._source, _raw(node.path))
             if node.is_group:
+                self._record(node, path)
                 form = _group_properties(source, h5p.create(h5p.GROUP_CREATE))
                 return h5g.create(parent, link.name, properties, form)
             if node.own_data:
@@ -576,7 +587,7 @@ class TreeCopier:
             return created  # its data are elsewhere, or written with the references
         form = _Format.of(type_)
         if properties.get_layout() == h5d.CHUNKED and form.raw:
-            for offset in _stored_chunks(source):
+            for offset in stored_chunks(source):
                 mask, data = source.read_direct_chunk(offset)
                 created.write_direct_chunk(offset, data, mask)
         else:

@@ -207,9 +207,8 @@ def _changed_fields(model: Any) -> Iterator[FieldLayout]:
         if name not in model.__dict__ or isinstance(one.marker, Members):
             continue
         value = model.__dict__[name]
-        if name in model.__pydantic_fields_set__ or (
-            name in stored and not _equal(stored[name], value)
-        ):
+        assigned = name in model.__pydantic_fields_set__
+        if assigned or (name in stored and not _equal(stored[name], value)):
             yield one
 
 
@@ -402,9 +401,8 @@ def _add_new(plan: Plan, path: str, model: Any) -> None:
                 plan.groups[join(path, *one.groups)] = None
         elif isinstance(one.marker, Child) and value is not None:
             _place(plan, join(path, *one.groups), one.stored, value)
-        elif isinstance(one.marker, Link) and not isinstance(one.marker, Ref):
-            if value is not None:
-                plan.links.append(NewLink(join(path, one.path), value))
+        elif isinstance(one.marker, Link) and not isinstance(one.marker, Ref) and value is not None:
+            plan.links.append(NewLink(join(path, one.path), value))
     _check(plan, model, path, layout.fields.values(), new=True)
 
 

@@ -178,11 +178,8 @@ def _decoded(bound: Bound, field: FieldLayout, marker: Array | Attr | Value, raw
     dtype = marker.dtype
     if marker.shape == ():
         value = raw.item() if isinstance(raw, np.generic) else raw
-        if dtype == "isodatetime" and isinstance(value, str):
-            try:
-                value = parse_isodatetime(value)
-            except ValueError:
-                pass
+        if dtype == "isodatetime":
+            value = _datetime(value)
         problem = scalar_mismatch(dtype, value)
         if problem:
             _note(bound, field, "dtype", problem)

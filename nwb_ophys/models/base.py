@@ -79,6 +79,8 @@ class ConfiguredBaseModel(BaseModel):
     linkml_meta: ClassVar[LinkML_Meta] = LinkML_Meta()
     neurodata_type: ClassVar[str | None] = None
     namespace: ClassVar[str | None] = None
+    completed: ClassVar[tuple[str, ...]] = ()
+    """Fields that the schema requires and that the constructor completes where they are left out."""
 
     hdf5_path: Annotated[str | None, Internal()] = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -185,6 +185,8 @@ class NWBFile(NWBContainer, schema="core"):
     children
         What lies in the root of the file undeclared.
     """
+
+    completed: ClassVar[tuple[str, ...]] = ("file_create_date", "timestamps_reference_time")
 
     name: Annotated[Literal["root"], Internal()] = "root"
     nwb_version: Annotated[str, Attr()] = "2.11.0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -86,6 +86,8 @@ class ImageSeries(TimeSeries, schema="core"):
     num_samples: Annotated[int | None, Array("uint32")] = None
     format: Annotated[str | None, Array()] = "raw"
     device: Annotated[Device | None, Link()] = None
+
+    completed: ClassVar[tuple[str, ...]] = ("data",)
 
     def __init__(self, /, **data: Any) -> None:
         files = data.get("external_file")

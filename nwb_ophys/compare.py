@@ -1,0 +1,432 @@
+"""`diff`: what differs in meaning between two files or sessions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import h5py
+import numpy as np
+from h5py import h5a, h5r, h5s
+
+from nwb_ophys.errors import NWBError
+from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored
+from nwb_ophys.hdf5.kinds import kind_of
+from nwb_ophys.hdf5.nodes import LinkRecord, Node, external_files
+from nwb_ophys.hdf5.values import Pointer, RegionPointer, address_of, region_pointer
+from nwb_ophys.shown import described, shown, target_of
+from nwb_ophys.snapshot import opened
+
+if TYPE_CHECKING:
+    from nwb_ophys.snapshot import Target
+
+__all__ = ["Difference", "diff"]
+
+Kind = Literal[
+    "added",
+    "removed",
+    "object",
+    "type",
+    "link",
+    "alias",
+    "dtype",
+    "shape",
+    "value",
+    "specification",
+    "unreadable",
+]
+"""What may differ.
+
+``added`` and ``removed``: a member or attribute that is only in one file. ``object``: a group
+against a dataset. ``type``: the neurodata type or its namespace. ``link``: where a link leads, or
+whether there is one. ``alias``: which paths share one object. ``dtype``: the kind of elements.
+``shape``, ``value``: of a dataset or an attribute. ``specification``: the versions of the cached
+schemas. ``unreadable``: what could not be compared.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing in which two files differ.
+
+    Parameters
+    ----------
+    path
+        Where: the path of an object, or ``path@name`` of an attribute.
+    kind
+        What differs: "added", "removed", "object", "type", "link", "alias", "dtype", "shape",
+        "value", "specification", or "unreadable".
+    message
+        What differs, in words.
+    a, b
+        What was found on either side, in short; empty for what is not there.
+    """
+
+    path: str
+    kind: Kind
+    message: str
+    a: str = ""
+    b: str = ""
+
+    def __str__(self) -> str:
+        if self.a and self.b:
+            return f"{self.path}: {self.message}: {self.a} in a, {self.b} in b"
+        found = self.a or self.b
+        return f"{self.path}: {self.message}{': ' if found else ''}{found}"
+
+
+def diff(a: Target, b: Target) -> list[Difference]:
+    """List what differs in meaning between two files or sessions.
+
+    Compared are members, types, attributes, the values of datasets (NaN equals NaN), and where
+    links and references lead. How things are stored is not: chunks, filters, the width of numbers,
+    byte order, the length and character set of text, the order of members and attributes. Of the
+    cached specifications only the versions count. Other files that external links lead to are not
+    opened.
+
+    Parameters
+    ----------
+    a, b
+        Paths, open binary files, or sessions: opened, changed or authored. A session that was
+        authored or changed is written to a temporary file for it.
+
+    Returns
+    -------
+    list of Difference
+        By path; empty where both mean the same.
+
+    Raises
+    ------
+    NWBError
+        Where a file cannot be opened, or a session cannot be written, or has data in an iterator
+        that can be read only once.
+    """
+    with opened(a) as one, opened(b) as other:
+        comparison = _Comparison(_Side(one), _Side(other))
+        comparison.run()
+    return sorted(comparison.found, key=lambda found: found.path.split("/"))
+
+
+class _Side:
+    """One of the two files.
+
+    Parameters
+    ----------
+    root
+        Its root group.
+    """
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.specifications = _specifications(root)
+
+    def members(self, group: Node) -> dict[str, LinkRecord]:
+        """Give the links of a group, but for the one to the cached specifications."""
+        specs = self.specifications
+        return {
+            name: record
+            for name, record in group.links.items()
+            if specs is None or record.kind != "hard" or record.address != specs.address
+        }
+
+    def attributes(self, node: Node) -> dict[str, Any]:
+        """Give the attributes of an object, but for the one to the cached specifications."""
+        found = node.attributes
+        if node is self.root:
+            return {name: value for name, value in found.items() if name != ".specloc"}
+        return found
+
+    def namespaces(self) -> dict[str, str]:
+        """Give the versions of each namespace that has its specification in the file."""
+        group = self.specifications
+        if group is None:
+            return {}
+        return {name: ", ".join(sorted(group.child(name).links)) for name in group.links}
+
+    def array(self, node: Node) -> LazyArray:
+        """Give the data of a dataset, with references as pointers."""
+        return LazyArray(_Unresolved(node))
+
+    def selection(self, pointer: RegionPointer) -> Any:
+        """Give what part of its dataset a region reference selects."""
+        with self.root.lock:
+            space = h5r.get_region(pointer.reference, self.root.source.id)
+            if space.get_select_type() == h5s.SEL_HYPERSLABS:
+                return space.get_select_hyper_blocklist().tolist()
+            if space.get_select_type() == h5s.SEL_POINTS:
+                return space.get_select_elem_pointlist().tolist()
+            return space.get_select_type()
+
+    @cached_property
+    def paths(self) -> dict[int, str]:
+        """The first path of each object, by address."""
+        found: dict[int, str] = {}
+        stack = [self.root]
+        while stack:
+            node = stack.pop()
+            if node.address not in found:
+                found[node.address] = node.path
+                hard = (one.name for one in node.links.values() if one.kind == "hard")
+                stack += [node.child(name) for name in sorted(hard, reverse=True)]
+        return found
+
+    def shown(self, value: Any) -> str:
+        """Show a value in short, references by the path they lead to."""
+        return shown(value, lambda address: self.paths.get(address))
+
+
+def _specifications(root: Node) -> Node | None:
+    location = root.attributes.get(".specloc")
+    for record in root.links.values():
+        is_named = record.name == "specifications" and not isinstance(location, Pointer)
+        if record.kind == "hard" and (is_named or location == Pointer(record.address)):
+            return root.child(record.name)
+    return None
+
+
+class _Unresolved:
+    """The handle of an array whose references stay pointers, whatever session has the file.
+
+    Parameters
+    ----------
+    node
+        The dataset.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.file, self.path, self.lock = node.file, node.path, node.lock
+        self.dataset, self.check_readable = node.dataset, node.check_readable
+
+    def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Turn h5py references into pointers."""
+        file = self.node.source.id
+        pointers = np.empty(references.shape, object)
+        for index, reference in np.ndenumerate(references):
+            if isinstance(reference, h5r.RegionReference):
+                pointers[index] = region_pointer(reference, file)
+            else:
+                pointers[index] = Pointer(address_of(reference, file))
+        return pointers
+
+
+class _Comparison:
+    """The comparison of two files: first which objects belong together, then what they hold."""
+
+    def __init__(self, a: _Side, b: _Side) -> None:
+        self.a = a
+        self.b = b
+        self.found: list[Difference] = []
+        self.pairs: dict[tuple[int, int], str] = {}
+
+    def run(self) -> None:
+        """Find all differences."""
+        if self.a.specifications is not None and self.b.specifications is not None:
+            self.pairs[self.a.specifications.address, self.b.specifications.address] = ""
+        self._versions()
+        for path, a, b in list(self._pair()):
+            try:
+                self._object(path, a, b)
+            except NWBError as error:
+                self._add(path, "unreadable", f"it cannot be compared: {error}")
+
+    def _add(self, path: str, kind: Kind, message: str, a: str = "", b: str = "") -> None:
+        self.found.append(Difference(path, kind, message, a, b))
+
+    def _one_sided(self, path: str, a: str, b: str) -> None:
+        if a:
+            self._add(path, "removed", "only in a", a=a)
+        else:
+            self._add(path, "added", "only in b", b=b)
+
+    # -- which objects belong together -------------------------------------------------------
+
+    def _pair(self) -> Iterator[tuple[str, Node, Node]]:
+        """Walk both files along their common hard links; each pair of objects comes once."""
+        firsts: tuple[dict[int, tuple[int, str]], ...] = ({}, {})
+        stack = [("/", self.a.root, self.b.root, False)]
+        while stack:
+            path, a, b, known = stack.pop()
+            if (a.address, b.address) in self.pairs:
+                continue
+            self.pairs[a.address, b.address] = path
+            for side, first, one, other in zip("ab", firsts, (a, b), (b, a), strict=True):
+                partner, place = first.setdefault(one.address, (other.address, path))
+                if partner != other.address and not known:
+                    self._add(path, "alias", f"the same object as {place} only in {side}")
+                    known = True
+            yield path, a, b
+            in_a, in_b = self.a.members(a), self.b.members(b)
+            for name in sorted(in_a.keys() & in_b.keys(), reverse=True):
+                if in_a[name].kind == in_b[name].kind == "hard":
+                    stack.append((_join(path, name), a.child(name), b.child(name), known))
+
+    def _same(self, a: Any, b: Any) -> bool:
+        """Tell whether two references lead to objects that belong together."""
+        if type(a) is not type(b):
+            return False
+        if (a.address, b.address) not in self.pairs:
+            # References to nothing, and to objects that were deleted.
+            places = self.a.paths.get(a.address), self.b.paths.get(b.address)
+            return places == (None, None) and bool(a.address) == bool(b.address)
+        if isinstance(a, RegionPointer):
+            return bool(self.a.selection(a) == self.b.selection(b))
+        return True
+
+    # -- what they hold ----------------------------------------------------------------------
+
+    def _versions(self) -> None:
+        a, b = self.a.namespaces(), self.b.namespaces()
+        for name in sorted(a.keys() | b.keys()):
+            if a.get(name) != b.get(name):
+                message = "the cached specification differs"
+                path = f"/specifications/{name}"
+                self._add(path, "specification", message, a.get(name, "none"), b.get(name, "none"))
+
+    def _object(self, path: str, a: Node, b: Node) -> None:
+        forms = tuple(_form(one) for one in (a, b))
+        if forms[0] != forms[1]:
+            self._add(path, "object", "one is not what the other is", *forms)
+            return
+        self._attributes(path, a, b)
+        if a.is_group:
+            self._links(path, a, b)
+        elif a.is_dataset:
+            self._data(path, a, b)
+        else:
+            self._kinds(path, kind_of(a.id.dtype), kind_of(b.id.dtype))
+
+    def _attributes(self, path: str, a: Node, b: Node) -> None:
+        in_a, in_b = self.a.attributes(a), self.b.attributes(b)
+        for name in sorted(in_a.keys() | in_b.keys()):
+            place = f"{path}@{name}"
+            if name not in in_a or name not in in_b:
+                values = [
+                    side.shown(found[name]) if name in found else ""
+                    for side, found in ((self.a, in_a), (self.b, in_b))
+                ]
+                self._one_sided(place, *values)
+            elif not _plainly_equal(in_a[name], in_b[name]):
+                self._attribute(place, name, (a, in_a[name]), (b, in_b[name]))
+
+    def _attribute(self, path: str, name: str, a: tuple[Node, Any], b: tuple[Node, Any]) -> None:
+        if not self._kinds(path, _attribute_kind(a[0], name), _attribute_kind(b[0], name)):
+            return
+        arrays = _as_array(a[1]), _as_array(b[1])
+        if self._shapes(path, arrays[0], arrays[1]) and arrays[0] is not None:
+            tally = compare_arrays(arrays[0], arrays[1], self._same)
+            is_type = name in ("neurodata_type", "namespace")
+            self._values(path, "type" if is_type else "value", tally, arrays[0])
+
+    def _data(self, path: str, a: Node, b: Node) -> None:
+        kinds = [kind_of(one.id.dtype.base) for one in (a, b)]
+        arrays = self.a.array(a), self.b.array(b)
+        if not self._kinds(path, *kinds) or not self._shapes(path, *arrays):
+            return
+        if arrays[0].shape is None:
+            return
+        try:
+            tally = compare_stored(*arrays, self._same)
+        except NWBError:
+            if not _outside(a) or not _outside(b):
+                raise
+            # The data lie in other files, and cannot be read: compare which files those are.
+            if _outside(a) != _outside(b):
+                files = (", ".join(sorted(_outside(one))) for one in (a, b))
+                self._add(path, "value", "the data lie in other files", *files)
+        else:
+            self._values(path, "value", tally, arrays[0])
+
+    def _kinds(self, path: str, a: str, b: str) -> bool:
+        if a != b:
+            self._add(path, "dtype", "the kind of elements differs", a, b)
+        return a == b
+
+    def _shapes(self, path: str, a: Any, b: Any) -> bool:
+        shapes = [None if one is None else one.shape for one in (a, b)]
+        if shapes[0] != shapes[1]:
+            named = ("no shape" if shape is None else str(shape) for shape in shapes)
+            self._add(path, "shape", "the shape differs", *named)
+        return shapes[0] == shapes[1]
+
+    def _values(self, path: str, kind: Kind, tally: Tally, array: Any) -> None:
+        if not tally.count:
+            return
+        message = f"the {kind} differs"
+        if tally.first:
+            message = f"{tally.count:,} of {array.size:,} elements differ, the first at "
+            message += str(list(tally.first))
+        self._add(path, kind, message, self.a.shown(tally.a), self.b.shown(tally.b))
+
+    # -- links ---------------------------------------------------------------------------------
+
+    def _links(self, path: str, a: Node, b: Node) -> None:
+        in_a, in_b = self.a.members(a), self.b.members(b)
+        for name in sorted(in_a.keys() | in_b.keys()):
+            place = _join(path, name)
+            if name not in in_a or name not in in_b:
+                members = [
+                    described(group, found[name]) if name in found else ""
+                    for group, found in ((a, in_a), (b, in_b))
+                ]
+                self._one_sided(place, *members)
+            elif not self._links_alike(a, in_a[name], b, in_b[name]):
+                members = [described(a, in_a[name]), described(b, in_b[name])]
+                self._add(place, "link", "it leads elsewhere", *members)
+
+    def _links_alike(self, a: Node, link_a: LinkRecord, b: Node, link_b: LinkRecord) -> bool:
+        if link_a.kind != link_b.kind:
+            return False
+        if link_a.kind == "external":
+            texts = [(link.file, link.target) for link in (link_a, link_b)]
+            files = [one.source.beside(link.file) for one, link in ((a, link_a), (b, link_b))]
+            return texts[0] == texts[1] or (_same_file(*files) and link_a.target == link_b.target)
+        if link_a.kind != "soft":
+            return True
+        targets = target_of(a, link_a), target_of(b, link_b)
+        if targets[0] is None or targets[1] is None:
+            return targets[0] is targets[1] and link_a.target == link_b.target
+        if targets[0].source is a.source and targets[1].source is b.source:
+            return (targets[0].address, targets[1].address) in self.pairs
+        paths = [one.source.path or one.file for one in targets if one is not None]
+        return _same_file(*paths) and targets[0].path == targets[1].path
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path.rstrip('/')}/{name}"
+
+
+def _form(node: Node) -> str:
+    return "a group" if node.is_group else "a dataset" if node.is_dataset else "a datatype"
+
+
+def _same_file(a: str, b: str) -> bool:
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _outside(dataset: Node) -> set[str]:
+    return {os.path.realpath(dataset.source.beside(file)) for file in external_files(dataset.id)}
+
+
+def _plainly_equal(a: Any, b: Any) -> bool:
+    """Tell whether two values are single ones that are equal at first sight."""
+    return type(a) is type(b) and isinstance(a, (str, np.number, np.bool_)) and bool(a == b)
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any] | None:
+    if isinstance(value, h5py.Empty):
+        return None
+    if isinstance(value, (str, Pointer, RegionPointer)):
+        single = np.empty((), object)
+        single[()] = value
+        return single
+    return np.asarray(value)
+
+
+def _attribute_kind(node: Node, name: str) -> str:
+    with node.lock:
+        return kind_of(h5a.open(node.id, name.encode("utf-8", "surrogateescape")).dtype.base)

@@ -1,0 +1,90 @@
+"""Stored objects and values in a few words, for `diff` and `tree`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from nwb_ophys.errors import NWBError
+from nwb_ophys.hdf5.kinds import kind_of
+from nwb_ophys.hdf5.nodes import LinkRecord, Node
+from nwb_ophys.hdf5.values import Pointer, RegionPointer
+
+__all__ = ["described", "form_of", "link_text", "shown", "target_of"]
+
+_LONGEST: Final = 60
+_MOST: Final = 8
+
+PathOf = Callable[[int], str | None]
+"""Gives the path of the object at an address; None where there is none."""
+
+
+def shown(value: Any, path_of: PathOf) -> str:
+    """Show a value, or the beginning of it, in one line.
+
+    Parameters
+    ----------
+    value
+        A single value or an array, as attributes and elements of datasets are read.
+    path_of
+        Finds the path that a reference leads to.
+    """
+    if isinstance(value, (Pointer, RegionPointer)):
+        part = "" if isinstance(value, Pointer) else " (a region)"
+        return f"-> {path_of(value.address) or 'nothing'}{part}"
+    if isinstance(value, h5py.Empty):
+        return "nothing"
+    if isinstance(value, np.void) and value.dtype.names:
+        return f"({', '.join(shown(item, path_of) for item in value.tolist())})"
+    if isinstance(value, np.ndarray):
+        if value.ndim == 0:
+            return shown(value[()], path_of)
+        items = ", ".join(shown(item, path_of) for item in value[:_MOST])
+        return f"[{items}, ... {len(value):,} in all]" if len(value) > _MOST else f"[{items}]"
+    text = str(value) if isinstance(value, np.generic) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
+
+def form_of(node: Node) -> str:
+    """Say what an object is: its neurodata type, and of a dataset the elements and the shape."""
+    type_name = node.attributes.get("neurodata_type")
+    parts = [type_name] if isinstance(type_name, str) else []
+    if node.is_dataset:
+        parts.append(kind_of(node.id.dtype.base, exact=True))
+        shape = node.id.shape
+        if shape is None:
+            parts.append("without data")
+        elif shape:
+            parts.append(str(shape + node.id.dtype.shape))
+    elif not node.is_group:
+        parts.append(f"datatype {kind_of(node.id.dtype, exact=True)}")
+    return " ".join(parts)
+
+
+def link_text(record: LinkRecord) -> str:
+    """Show where a soft, external or user-defined link leads."""
+    if record.kind == "soft":
+        return f"-> {record.target}"
+    if record.kind == "external":
+        return f"-> {record.file}:{record.target}"
+    return "-> (user-defined link)"
+
+
+def described(group: Node, record: LinkRecord) -> str:
+    """Say what a member of a group is: an object, or a link and where it leads."""
+    if record.kind == "hard":
+        node = group.child(record.name)
+        return form_of(node) or ("group" if node.is_group else "dataset")
+    missing = " (dangling)" if record.kind == "soft" and target_of(group, record) is None else ""
+    return f"{record.kind} link {link_text(record)}{missing}"
+
+
+def target_of(group: Node, record: LinkRecord) -> Node | None:
+    """Give the object that a link leads to; None where it leads nowhere or may not be followed."""
+    try:
+        return group.child(record.name)
+    except NWBError:
+        return None

@@ -1,0 +1,100 @@
+"""Whatever stands for a session, a path, a file object or a model, as the nodes of one file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from nwb_ophys.errors import SchemaError
+from nwb_ophys.hdf5.nodes import Node, root_of
+from nwb_ophys.hdf5.source import Source
+
+if TYPE_CHECKING:
+    from nwb_ophys.mapper.plan import Plan
+    from nwb_ophys.models.file import NWBFile
+
+    Target = str | os.PathLike[str] | IO[bytes] | NWBFile
+
+__all__ = ["opened"]
+
+
+@contextmanager
+def opened(target: Target) -> Iterator[Node]:
+    """Give the root of a file, or of the file that a session would be written to.
+
+    An opened session without changes is looked at where it is. One that was authored or changed
+    is written to a temporary file first, without compression.
+
+    Parameters
+    ----------
+    target
+        A path, an open binary file, or a session.
+
+    Raises
+    ------
+    NWBError
+        Where the file cannot be opened, or the session cannot be written.
+    """
+    if isinstance(target, (str, os.PathLike)) or hasattr(target, "read"):
+        source = Source(target)  # type: ignore[arg-type]
+        try:
+            yield root_of(source)
+        finally:
+            source.close()
+        return
+    from nwb_ophys.mapper.plan import make_plan
+    from nwb_ophys.models.file import NWBFile
+
+    if not isinstance(target, NWBFile):
+        raise SchemaError(
+            f"expected a path, an open binary file or a session, found {target!r} "
+            f"of type {type(target).__name__}"
+        )
+    plan = make_plan(target)
+    if plan.unchanged and plan.session is not None:
+        yield root_of(plan.session.source)
+        return
+    _refuse_streams(plan)
+    with tempfile.TemporaryDirectory(prefix="nwb-ophys-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "session.nwb")
+        _write(plan, path)
+        with opened(path) as root:
+            yield root
+
+
+def _write(plan: Plan, path: Path) -> None:
+    from nwb_ophys.api import write_plan
+    from nwb_ophys.hdf5.datasets import Storage
+    from nwb_ophys.mapper.schema import SchemaUpgradeWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SchemaUpgradeWarning)
+        write_plan(plan, path, path, Storage(compression=None))
+
+
+def _refuse_streams(plan: Plan) -> None:
+    from nwb_ophys.layout import layout_of
+    from nwb_ophys.storage import is_stream
+
+    fields: list[tuple[str, Any, str]] = [
+        (one.path, one.model, one.field.name) for one in plan.fields
+    ]
+    fields += [
+        (one.path, one.model, name)
+        for one in plan.new
+        for name in layout_of(type(one.model)).fields
+    ]
+    for path, model, name in fields:
+        if is_stream(model.__dict__.get(name)):
+            raise SchemaError(
+                "an iterator of blocks can be read only once, and is needed when the session is "
+                "written",
+                path=path,
+                field=name,
+                hint="write the session, and use the file",
+            )

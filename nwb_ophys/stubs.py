@@ -1,0 +1,161 @@
+"""Write type stubs for modules of models: constructors with every name they take, typed.
+
+A model's constructor follows from its declarations: its fields, in what they accept rather than
+in what they hold, and the flat names of its parts. Type checkers and editors cannot see that, so
+the wheel carries stubs beside the models, made from the declarations when it is built.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, get_args
+
+from nwb_ophys.dtypes import DTypeSpec
+from nwb_ophys.layout import FieldLayout, layout_of
+from nwb_ophys.models.base import ConfiguredBaseModel, DatasetModel
+from nwb_ophys.storage import Child, Link, Members, is_optional
+
+__all__ = ["model_stubs", "stub_of"]
+
+_HEADER = "from nwb_ophys.stub_types import *"
+_SCALARS = {"text": "str", "ascii": "str", "isodatetime": "datetime | date | str", "bool": "bool"}
+_HIDDEN = frozenset({"__init__", "__getattr__", "__setattr__", "__new__", "__init_subclass__"})
+
+
+def model_stubs() -> Iterator[tuple[str, str]]:
+    """Iterate over the modules of `nwb_ophys.models` and the texts of their stubs."""
+    package = importlib.import_module("nwb_ophys.models")
+    for info in pkgutil.iter_modules(package.__path__):
+        yield info.name, stub_of(importlib.import_module(f"{package.__name__}.{info.name}"))
+
+
+def stub_of(module: ModuleType) -> str:
+    """Make the stub of a module: its source without bodies, its models with constructors."""
+    tree = ast.parse(inspect.getsource(module))
+    body = [node for each in tree.body for node in _statement(each, module)]
+    text = ast.unparse(ast.Module(body, []))
+    first, rest = text.split("\n", 1) if text.startswith("from __future__") else ("", text)
+    return "\n".join((first, _HEADER, *_imports(module), rest, ""))
+
+
+def _imports(module: ModuleType) -> list[str]:
+    """Import the models of other modules that constructors inherit."""
+    kinds = {
+        kind
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, ConfiguredBaseModel)
+        for field in layout_of(cls).fields.values()
+        for kind in field.types
+    }
+    return sorted(
+        f"from {kind.__module__} import {kind.__name__} as {kind.__name__}"
+        for kind in kinds
+        if kind.__module__ != module.__name__
+    )
+
+
+def _statement(node: ast.stmt, module: ModuleType) -> Iterator[ast.stmt]:
+    if isinstance(node, ast.ClassDef):
+        yield _class(node, getattr(module, node.name))
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        yield _bodiless(node)
+    elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        for each in node.body:
+            yield from _statement(each, module)
+    elif not isinstance(node, ast.Expr):
+        yield node
+
+
+def _class(node: ast.ClassDef, cls: type[Any]) -> ast.ClassDef:
+    body: list[ast.stmt] = []
+    is_model = issubclass(cls, ConfiguredBaseModel)
+    for each in _flattened(node.body):
+        if isinstance(each, ast.FunctionDef):
+            if not (is_model and each.name in _HIDDEN):
+                body.append(_bodiless(each))
+        elif isinstance(each, ast.AnnAssign):
+            hidden = isinstance(each.target, ast.Name) and each.target.id.startswith("_")
+            if not hidden:
+                each.value = ast.Constant(...) if each.value is not None else None
+                body.append(each)
+        elif isinstance(each, ast.Assign) and not is_model:
+            body.append(each)
+    if is_model:
+        body.extend(ast.parse("\n".join(_constructor(cls))).body)
+    node.body = body or [ast.Expr(ast.Constant(...))]
+    # The class keywords are for pydantic's hook at run time.
+    node.keywords = []
+    return node
+
+
+def _flattened(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for each in body:
+        if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING":
+            yield from each.body
+        else:
+            yield each
+
+
+def _bodiless(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+    node.body = [ast.Expr(ast.Constant(...))]
+    return node
+
+
+def _constructor(cls: type[ConfiguredBaseModel]) -> Iterator[str]:
+    layout = layout_of(cls)
+    parameters = []
+    for name, info in cls.model_fields.items():
+        if name == "hdf5_path":
+            continue
+        field = layout.fields.get(name)
+        accepted = _accepted(field) if field is not None else _named(info.annotation)
+        required = info.is_required() and name not in cls.completed
+        optional = " | None" if is_optional(info.annotation) or name in cls.completed else ""
+        parameters.append(f"{name}: {accepted}{optional}{'' if required else ' = ...'}")
+    for flat, owner in layout.flat.items():
+        part = layout_of(layout.fields[owner].types[0]).fields[flat]
+        parameters.append(f"{flat}: {_accepted(part)} | None = ...")
+    taken = f", *, {', '.join(parameters)}" if parameters else ""
+    yield f"def __init__(self{taken}) -> None: ..."
+    for flat, owner in layout.flat.items():
+        part = layout_of(layout.fields[owner].types[0]).fields[flat]
+        held = _accepted(part)
+        yield f"@property\ndef {flat}(self) -> {held} | None: ..."
+        yield f"@{flat}.setter\ndef {flat}(self, value: {held} | None) -> None: ..."
+
+
+def _named(annotation: Any) -> str:
+    literals = [repr(value) for value in get_args(annotation) if isinstance(value, str)]
+    return f"Literal[{', '.join(literals)}]" if literals else "str"
+
+
+def _accepted(field: FieldLayout) -> str:
+    """Say which values a field accepts."""
+    marker = field.marker
+    kinds = " | ".join(kind.__name__ for kind in field.types) or "Any"
+    if isinstance(marker, Members):
+        return f"Mapping[str, {kinds}] | Iterable[{kinds}]"
+    if isinstance(marker, Link):
+        return kinds
+    if isinstance(marker, Child):
+        is_dataset = issubclass(field.types[0], DatasetModel)
+        return f"{kinds} | ArrayInput" if is_dataset else f"{kinds} | dict[str, Any]"
+    if field.is_list:
+        scalar = _scalar(marker.dtype)  # type: ignore[attr-defined]
+        return f"{scalar} | Sequence[{scalar}]"
+    if marker.shape == ():  # type: ignore[attr-defined]
+        return _scalar(marker.dtype)  # type: ignore[attr-defined]
+    return "ArrayInput"
+
+
+def _scalar(dtype: DTypeSpec) -> str:
+    if not isinstance(dtype, str):
+        return "Any"
+    if dtype.lstrip("u").startswith("int"):
+        return "int"
+    return "float" if dtype.startswith("float") or dtype == "numeric" else _SCALARS.get(dtype, "Any")
