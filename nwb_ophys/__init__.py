@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nwb_ophys.models import *  # noqa: F403
     from nwb_ophys.problems import Problem as Problem
     from nwb_ophys.ragged import RaggedColumn as RaggedColumn
+    from nwb_ophys.registry import get_type as get_type
 
 __version__ = "0.1.0"
 

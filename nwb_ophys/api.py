@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import warnings
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import h5py
-
-from nwb_ophys.errors import DataError, FileAccessError, NotNWBError, SchemaError, TooLargeError
+from nwb_ophys.errors import DataError, FileAccessError, NotNWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
-from nwb_ophys.hdf5.atomic import check_target, replacing
-from nwb_ophys.hdf5.copying import TreeCopier, copy_user_block, creation_properties
+from nwb_ophys.hdf5.atomic import check_target
 from nwb_ophys.hdf5.datasets import Storage
-from nwb_ophys.hdf5.nodes import Node, external_files, root_of
+from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import ExternalPolicy, Source
-from nwb_ophys.mapper.plan import ExternalLink, Plan, make_plan
-from nwb_ophys.mapper.schema import SchemaUpgradeWarning, write_specifications
+from nwb_ophys.mapper.eager import check_memory, load_all
+from nwb_ophys.mapper.plan import ExternalLink, make_plan
+from nwb_ophys.mapper.saving import save_as
 from nwb_ophys.mapper.session import Session
-from nwb_ophys.mapper.writer import Writer, relocation
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.file import NWBFile
 
@@ -133,59 +128,15 @@ def read(
         image = source.image()
         if image is None:
             assert source.path is not None
-            _check_memory(source, source.identity.size)  # type: ignore[union-attr]
+            check_memory(source, source.identity.size)  # type: ignore[union-attr]
             image = Path(source.path).read_bytes()
         else:
-            _check_memory(source, len(image))
+            check_memory(source, len(image))
         name = source.file
     session = _session(Source(image, name=name, external=external_links))
     for model in session.walk():
-        _load(model)
+        load_all(model)
     return session
-
-
-def _load(model: ConfiguredBaseModel) -> None:
-    from nwb_ophys.errors import NWBError
-    from nwb_ophys.layout import layout_of
-
-    for name in layout_of(type(model)).fields:
-        try:
-            value = getattr(model, name)
-            if isinstance(value, LazyArray) and value.shape is not None:
-                model.__dict__[name] = value.read()
-                model._binding.remember(name, model.__dict__[name])  # type: ignore[union-attr]
-        except NWBError:
-            continue  # noted in the problems of the session; raised again for who asks
-    _ = model.attrs
-
-
-def _check_memory(source: Source, size: int) -> None:
-    import psutil
-
-    sizes: dict[str, int] = {}
-    stack = [root_of(source)]
-    seen = set()
-    while stack:
-        node = stack.pop()
-        if node.address in seen:
-            continue
-        seen.add(node.address)
-        if node.is_group:
-            stack += [node.child(one.name) for one in node.links.values() if one.kind == "hard"]
-        elif node.is_dataset:
-            sizes[node.path] = LazyArray(node).nbytes
-    # The file is held twice, as bytes and as what HDF5 makes of them.
-    needed = sum(sizes.values()) + 2 * size
-    available = psutil.virtual_memory().available
-    if needed > available:
-        largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:5]
-        named = ", ".join(f"{path} ({sizes[path] / 1e9:.3g} GB)" for path in largest)
-        raise TooLargeError(
-            f"the arrays take {needed / 1e9:.3g} GB of memory, and {available / 1e9:.3g} GB are "
-            f"available; the largest are {named}",
-            file=source.file,
-            hint="use nwb_ophys.open, which reads only what is asked for",
-        )
 
 
 def link(target: ConfiguredBaseModel) -> Any:
@@ -254,120 +205,9 @@ def write(
     target = check_target(path, overwrite=overwrite)
     plan = make_plan(session)
     try:
-        with replacing(target) as temporary:
-            write_plan(plan, temporary, target, storage)
+        save_as(plan, target, storage)
     except OSError as error:
         if isinstance(error, (FileAccessError, DataError)):
             raise
         raise FileAccessError(f"the file cannot be written: {error}", file=path) from error
-    _after(plan, target)
     return target
-
-
-def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> None:
-    """Carry a plan out into a temporary file that is to lie at the target; models stay untouched."""
-    session = plan.session
-    folder = str(target.parent)
-    if session is None:
-        with h5py.File(temporary, "w") as file:
-            Writer(plan, file, folder, storage).run()
-            write_specifications(file, plan.root)
-        return
-    source = session.source
-    source.check_unchanged()
-    relocate = relocation(source.folder, folder)
-    if relocate is not None and not _names_files(source):
-        relocate = None
-    if relocate is None and not plan.removed:
-        _copy_bytes(source, temporary)
-        if plan.unchanged:
-            return
-        with h5py.File(temporary, "r+") as file:
-            _carry_out(plan, file, folder, storage)
-        return
-    plist = creation_properties(source.id)
-    with h5py.File(h5py.h5f.create(os.fsencode(temporary), h5py.h5f.ACC_TRUNC, plist)) as file:
-        copier = TreeCopier(
-            source.id,
-            file.id,
-            source_file=source.file,
-            target_file=str(target),
-            relocate=relocate,
-            skip=plan.removed,
-        )
-        copier.copy("/", "/")
-        _refuse_dangling(plan, copier)
-        _carry_out(plan, file, folder, storage)
-        copier.paths.update(plan.replaced)
-        copier.finish()
-    if source.path is not None:
-        copy_user_block(source.path, str(temporary), plist.get_userblock())
-
-
-def _carry_out(plan: Plan, file: h5py.File, folder: str, storage: Storage) -> None:
-    Writer(plan, file, folder, storage).run()
-    if plan.adds_types:
-        old = file.attrs.get("nwb_version")
-        if write_specifications(file, plan.root):
-            warnings.warn(
-                f"{plan.session.file if plan.session else ''}: objects of schema "
-                f"{file.attrs['nwb_version']} were added to a file of schema {old}; its cached "
-                "specifications and its nwb_version are now the newer ones",
-                SchemaUpgradeWarning,
-                stacklevel=4,
-            )
-
-
-def _copy_bytes(source: Source, temporary: Path) -> None:
-    image = source.image()
-    if image is not None:
-        temporary.write_bytes(image)
-    else:
-        assert source.path is not None
-        shutil.copyfile(source.path, temporary)
-
-
-def _names_files(source: Source) -> bool:
-    """Tell whether a file names other files by paths that depend on its folder."""
-    stack = [root_of(source)]
-    seen = set()
-    while stack:
-        node = stack.pop()
-        if node.address in seen:
-            continue
-        seen.add(node.address)
-        for record in node.links.values():
-            if record.kind == "external":
-                return True
-            if record.kind == "hard":
-                stack.append(node.child(record.name))
-        if next(external_files(node.id), None) is not None:
-            return True
-    return False
-
-
-def _refuse_dangling(plan: Plan, copier: TreeCopier) -> None:
-    from nwb_ophys.errors import LinkError
-
-    missing = copier.outside()
-    for paths in (missing.links, missing.references):
-        for path, origins in paths.items():
-            if plan.is_removed(path) and path not in plan.replaced.values():
-                raise LinkError(
-                    f"{path} was deleted, but {', '.join(sorted(set(origins)))} still leads to it",
-                    file=copier.source_file,
-                    path=path,
-                    hint="delete or change that too",
-                )
-
-
-def _after(plan: Plan, target: Path) -> None:
-    """Set the paths of what was written; go on with the new file where it is the opened one."""
-    session = plan.session
-    homes = {id(item.model): (item.path, item.model) for item in plan.new}
-    opened = None if session is None else session.source.path
-    if session is not None and opened is not None and Path(opened).resolve() == target:
-        session.rebase(homes)
-        return
-    for path, model in homes.values():
-        model.__dict__["hdf5_path"] = path

@@ -32,6 +32,9 @@ class Binding(Protocol):
     def load(self, model: Any, field: FieldLayout) -> Any:
         """Read a field of the model."""
 
+    def remember(self, name: str, value: Any) -> None:
+        """Keep what tells a value that can be changed in place from a changed one."""
+
     def attributes(self, model: Any) -> dict[str, Any]:
         """Read the attributes that the model does not declare."""
 

@@ -13,12 +13,12 @@ import numpy as np
 from h5py import h5a, h5r, h5s
 
 from nwb_ophys.errors import NWBError
-from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored
 from nwb_ophys.hdf5.kinds import kind_of
 from nwb_ophys.hdf5.nodes import LinkRecord, Node, external_files
-from nwb_ophys.hdf5.values import Pointer, RegionPointer, address_of, region_pointer
-from nwb_ophys.shown import described, shown, target_of
+from nwb_ophys.hdf5.unresolved import unresolved
+from nwb_ophys.hdf5.values import Pointer, RegionPointer
+from nwb_ophys.shown import described, first_paths, shown, target_of
 from nwb_ophys.snapshot import opened
 
 if TYPE_CHECKING:
@@ -147,10 +147,6 @@ class _Side:
             return {}
         return {name: ", ".join(sorted(group.child(name).links)) for name in group.links}
 
-    def array(self, node: Node) -> LazyArray:
-        """Give the data of a dataset, with references as pointers."""
-        return LazyArray(_Unresolved(node))
-
     def selection(self, pointer: RegionPointer) -> Any:
         """Give what part of its dataset a region reference selects."""
         with self.root.lock:
@@ -164,15 +160,7 @@ class _Side:
     @cached_property
     def paths(self) -> dict[int, str]:
         """The first path of each object, by address."""
-        found: dict[int, str] = {}
-        stack = [self.root]
-        while stack:
-            node = stack.pop()
-            if node.address not in found:
-                found[node.address] = node.path
-                hard = (one.name for one in node.links.values() if one.kind == "hard")
-                stack += [node.child(name) for name in sorted(hard, reverse=True)]
-        return found
+        return first_paths(self.root)
 
     def shown(self, value: Any) -> str:
         """Show a value in short, references by the path they lead to."""
@@ -186,32 +174,6 @@ def _specifications(root: Node) -> Node | None:
         if record.kind == "hard" and (is_named or location == Pointer(record.address)):
             return root.child(record.name)
     return None
-
-
-class _Unresolved:
-    """The handle of an array whose references stay pointers, whatever session has the file.
-
-    Parameters
-    ----------
-    node
-        The dataset.
-    """
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.file, self.path, self.lock = node.file, node.path, node.lock
-        self.dataset, self.check_readable = node.dataset, node.check_readable
-
-    def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Turn h5py references into pointers."""
-        file = self.node.source.id
-        pointers = np.empty(references.shape, object)
-        for index, reference in np.ndenumerate(references):
-            if isinstance(reference, h5r.RegionReference):
-                pointers[index] = region_pointer(reference, file)
-            else:
-                pointers[index] = Pointer(address_of(reference, file))
-        return pointers
 
 
 class _Comparison:
@@ -316,15 +278,15 @@ class _Comparison:
     def _attribute(self, path: str, name: str, a: tuple[Node, Any], b: tuple[Node, Any]) -> None:
         if not self._kinds(path, _attribute_kind(a[0], name), _attribute_kind(b[0], name)):
             return
-        arrays = _as_array(a[1]), _as_array(b[1])
-        if self._shapes(path, arrays[0], arrays[1]) and arrays[0] is not None:
-            tally = compare_arrays(arrays[0], arrays[1], self._same)
+        one, other = _as_array(a[1]), _as_array(b[1])
+        if self._shapes(path, one, other) and one is not None and other is not None:
             is_type = name in ("neurodata_type", "namespace")
-            self._values(path, "type" if is_type else "value", tally, arrays[0])
+            tally = compare_arrays(one, other, self._same)
+            self._values(path, "type" if is_type else "value", tally, one)
 
     def _data(self, path: str, a: Node, b: Node) -> None:
         kinds = [kind_of(one.id.dtype.base) for one in (a, b)]
-        arrays = self.a.array(a), self.b.array(b)
+        arrays = unresolved(a), unresolved(b)
         if not self._kinds(path, *kinds) or not self._shapes(path, *arrays):
             return
         if arrays[0].shape is None:
@@ -357,9 +319,9 @@ class _Comparison:
         if not tally.count:
             return
         message = f"the {kind} differs"
-        if tally.first:
+        if array.size > 1:
             message = f"{tally.count:,} of {array.size:,} elements differ, the first at "
-            message += str(list(tally.first))
+            message += str(list(tally.first or ()))
         self._add(path, kind, message, self.a.shown(tally.a), self.b.shown(tally.b))
 
     # -- links ---------------------------------------------------------------------------------
@@ -376,7 +338,7 @@ class _Comparison:
                 self._one_sided(place, *members)
             elif not self._links_alike(a, in_a[name], b, in_b[name]):
                 members = [described(a, in_a[name]), described(b, in_b[name])]
-                self._add(place, "link", "it leads elsewhere", *members)
+                self._add(place, "link", "the link differs", *members)
 
     def _links_alike(self, a: Node, link_a: LinkRecord, b: Node, link_b: LinkRecord) -> bool:
         if link_a.kind != link_b.kind:

@@ -7,14 +7,17 @@ without a class. Its members stay reachable through that base.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import types
 from typing import TYPE_CHECKING, Any
 
+from nwb_ophys.errors import SchemaError
+
 if TYPE_CHECKING:
     from nwb_ophys.specs import Catalog
 
-__all__ = ["hand_written", "register", "resolve"]
+__all__ = ["get_type", "hand_written", "register", "resolve"]
 
 _HAND_WRITTEN: dict[tuple[str, str], type[Any]] = {}
 _DERIVED: dict[tuple[str, str, type[Any]], type[Any]] = {}
@@ -64,6 +67,38 @@ def resolve(namespace: str, name: str, catalog: Catalog | None, fallback: type[A
                 base = nearest
                 break
     return _derive(namespace, name, base)
+
+
+def get_type(namespace: str, name: str) -> type[Any]:
+    """Give the class of a type of the official schemas, for reading and for authoring.
+
+    A type without a hand-written model is known as the nearest base that has one.
+
+    Parameters
+    ----------
+    namespace
+        ``core``, ``hdmf-common`` or ``hdmf-experimental``.
+    name
+        The type, such as ``TwoPhotonSeries``.
+
+    Raises
+    ------
+    SchemaError
+        Where there is no such type.
+    """
+    from nwb_ophys.models.base import NWBContainer
+    from nwb_ophys.specs import Catalog
+
+    catalog = Catalog.packed()
+    entry = catalog.get(namespace, name)
+    if entry is None:
+        known = sorted({one.name for one in catalog.types()})
+        close = difflib.get_close_matches(name, known, n=1)
+        raise SchemaError(
+            f"there is no type {name!r} in the namespace {namespace!r}",
+            hint=f"did you mean {close[0]!r}?" if close else None,
+        )
+    return resolve(entry.namespace, entry.name, catalog, NWBContainer)
 
 
 def _derive(namespace: str, name: str, base: type[Any]) -> type[Any]:

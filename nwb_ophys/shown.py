@@ -13,7 +13,7 @@ from nwb_ophys.hdf5.kinds import kind_of
 from nwb_ophys.hdf5.nodes import LinkRecord, Node
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 
-__all__ = ["described", "form_of", "link_text", "shown", "target_of"]
+__all__ = ["described", "first_paths", "form_of", "link_text", "shown", "target_of"]
 
 _LONGEST: Final = 60
 _MOST: Final = 8
@@ -50,8 +50,8 @@ def shown(value: Any, path_of: PathOf) -> str:
 
 def form_of(node: Node) -> str:
     """Say what an object is: its neurodata type, and of a dataset the elements and the shape."""
-    type_name = node.attributes.get("neurodata_type")
-    parts = [type_name] if isinstance(type_name, str) else []
+    type_name = _type_name(node)
+    parts = [type_name] if type_name else []
     if node.is_dataset:
         parts.append(kind_of(node.id.dtype.base, exact=True))
         shape = node.id.shape
@@ -62,6 +62,14 @@ def form_of(node: Node) -> str:
     elif not node.is_group:
         parts.append(f"datatype {kind_of(node.id.dtype, exact=True)}")
     return " ".join(parts)
+
+
+def _type_name(node: Node) -> str:
+    try:
+        name = node.attributes.get("neurodata_type")
+    except NWBError:  # one of the attributes is unreadable
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def link_text(record: LinkRecord) -> str:
@@ -88,3 +96,20 @@ def target_of(group: Node, record: LinkRecord) -> Node | None:
         return group.child(record.name)
     except NWBError:
         return None
+
+
+def first_paths(root: Node) -> dict[int, str]:
+    """Give the path of every object by its address, of several the first in the order of names."""
+    found: dict[int, str] = {}
+    stack = [("", root)]
+    while stack:
+        path, node = stack.pop()
+        if node.address in found:
+            continue
+        found[node.address] = path or "/"
+        try:
+            hard = sorted(one.name for one in node.links.values() if one.kind == "hard")
+        except NWBError:  # an object that cannot be opened holds nothing that can be reached
+            continue
+        stack += [(f"{path}/{name}", node.child(name)) for name in reversed(hard)]
+    return found

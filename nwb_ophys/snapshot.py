@@ -41,7 +41,7 @@ def opened(target: Target) -> Iterator[Node]:
         Where the file cannot be opened, or the session cannot be written.
     """
     if isinstance(target, (str, os.PathLike)) or hasattr(target, "read"):
-        source = Source(target)  # type: ignore[arg-type]
+        source = Source(target)
         try:
             yield root_of(source)
         finally:
@@ -68,7 +68,7 @@ def opened(target: Target) -> Iterator[Node]:
 
 
 def _write(plan: Plan, path: Path) -> None:
-    from nwb_ophys.api import write_plan
+    from nwb_ophys.mapper.saving import write_plan
     from nwb_ophys.hdf5.datasets import Storage
     from nwb_ophys.mapper.schema import SchemaUpgradeWarning
 

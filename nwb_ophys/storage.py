@@ -237,11 +237,14 @@ class Attr(_Typed):
         The field whose dataset carries it; the object itself where None.
     fixed
         The only value that the schema allows. It is always written.
+    always
+        Whether a default is written too, for readers that do not know it.
     """
 
     name: str | None = None
     of: str | None = None
     fixed: Any = None
+    always: bool = False
 
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         check = super()._validator(annotation)

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5r, h5s, h5t
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5r, h5s, h5t
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError, NWBError
@@ -28,6 +28,7 @@ from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError, NWBError
 __all__ = [
     "Outside",
     "TreeCopier",
+    "access_properties",
     "copy_file",
     "copy_user_block",
     "creation_properties",
@@ -39,6 +40,8 @@ _SOFT_LINKS = 16  # soft links that a path may pass, as in HDF5
 # What h5py raises when HDF5 fails.
 _HDF5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError)
 
+# Classes of datatypes that are references or may contain some.
+_COMPOSED = (h5t.TypeReferenceID, h5t.TypeCompoundID, h5t.TypeArrayID, h5t.TypeVlenID)
 # The address that HDF5 itself uses for "none"; no object has it.
 _NOWHERE = 2**64 - 1
 
@@ -124,8 +127,10 @@ class _Format(NamedTuple):
     """
 
     type: Any
-    raw: bool
-    references: list[tuple[int, str]]
+    raw: bool = True
+    variable: bool = False
+    """Whether elements hold pointers to what has no fixed length."""
+    references: list[tuple[int, str]] = []  # noqa: RUF012 - never changed
     """Byte offsets of object references in a raw element, and the compound member they are."""
 
     @classmethod
@@ -133,13 +138,15 @@ class _Format(NamedTuple):
         kind = type_.get_class()
         if kind == h5t.REFERENCE:
             if type_.equal(h5t.STD_REF_OBJ):
-                return cls(type_, True, [(0, "")])
+                return cls(type_, references=[(0, "")])
             if type_.equal(h5t.STD_REF_DSETREG):
-                return cls(type_, False, [])
+                return cls(type_, raw=False)
             raise TypeError("references of the kind that came with HDF5 1.12 are not supported")
+        if kind == h5t.STRING:
+            return cls(type_, variable=type_.is_variable_str())
         if kind == h5t.VLEN:
             inner = cls.of(type_.get_super())
-            return cls(type_, inner.raw and not inner.references, [])
+            return cls(type_, inner.raw and not inner.references, variable=True)
         parts: list[tuple[int, str, _Format]] = []
         if kind == h5t.COMPOUND:
             for i in range(type_.get_nmembers()):
@@ -149,17 +156,21 @@ class _Format(NamedTuple):
             part = cls.of(type_.get_super())
             count = math.prod(type_.get_array_dims()) if part.references else 1
             parts = [(i * part.type.get_size(), "", part) for i in range(count)]
-        references = [
-            (start + offset, ".".join(filter(None, (name, member))))
-            for start, name, part in parts
-            for offset, member in part.references
-        ]
-        return cls(type_, all(part.raw for *_, part in parts), references)
+        return cls(
+            type_,
+            raw=all(part.raw for *_, part in parts),
+            variable=any(part.variable for *_, part in parts),
+            references=[
+                (start + offset, ".".join(filter(None, (name, member))))
+                for start, name, part in parts
+                for offset, member in part.references
+            ],
+        )
 
     def read(self, stored: Any, block: _Block) -> _Array:
-        """Read elements, to be written once.
+        """Read elements.
 
-        Raw elements of variable length are pointers to memory, which only h5py's writing frees.
+        Raw ones of variable length have to be written, once: only that frees what they point at.
         """
         if self.raw:
             values = np.empty((math.prod(block.shape), self.type.get_size()), np.uint8)
@@ -361,6 +372,7 @@ class TreeCopier:
     @property
     def addresses(self) -> dict[int, int]:
         """Address in the source -> address in the target, of every copied object."""
+        self._target_addresses.clear()
         return {address: self._target_address(path) for address, path in self.paths.items()}
 
     # -------------------------------------------------------------------- first pass: objects
@@ -381,22 +393,20 @@ class TreeCopier:
         DataError
             HDF5 failed to read or write an object; the error names it.
         """
-        with self._errors(source_path):
-            if source_path == "/":
-                link = _Link(b"", h5l.TYPE_HARD, h5o.get_info(self._source).addr, 0, 0)
-            else:
-                link = self._link(source_path)
-            if target_path == "/":
-                if source_path != "/":
-                    raise ValueError("only a root can be copied to a root")
-                root = self._plan(source_path, link.address)
+        if target_path == "/":
+            if source_path != "/":
+                raise ValueError("only the root can be copied to the root")
+            with self._errors("/"):
+                root = self._plan("/", h5o.get_info(self._source).addr)
                 root.set_apart()
                 self._record(root, "/")
                 self._fill(root, self._target, "/")
-                return
-            parent_path, _, name = target_path.rstrip("/").rpartition("/")
+            return
+        parent_path, _, name = target_path.rpartition("/")
+        with self._errors(source_path):
+            link = self._link(source_path)._replace(name=_raw(name))
             parent = self._require_group(parent_path)
-            if parent.links.exists(_raw(name)):
+            if parent.links.exists(link.name):
                 raise LinkError(
                     f"cannot be copied, as {self.target_file} has a {target_path} already",
                     file=self.source_file,
@@ -408,47 +418,56 @@ class TreeCopier:
                 node = _Node(source_path, link.address, None)
             else:
                 node = self._plan(source_path, link.address)
-        self._place(link._replace(name=_raw(name)), node, source_path, parent, target_path)
+        created = self._place(link, node, source_path, parent, target_path)
+        if node is not None and created is not None:
+            self._fill(node, created, target_path)
 
     def _link(self, path: str) -> _Link:
+        if path == "/":
+            return _Link(b"", h5l.TYPE_HARD, h5o.get_info(self._source).addr, h5t.CSET_UTF8, 0)
         parent_path, _, name = path.rpartition("/")
-        try:
-            parent = h5o.open(self._source, _raw(parent_path or "/"))
-            info = parent.links.get_info(_raw(name))
-        except (*_HDF5_ERRORS, AttributeError) as error:
-            raise MemberNotFoundError(
-                "there is no such object to copy", file=self.source_file, path=path
-            ) from error
-        if parent.fileno != self._source.fileno:
+        where = _resolve(self._source, parent_path)
+        if isinstance(where, tuple):
             raise LinkError(
                 "is in another file, behind an external link", file=self.source_file, path=path
             )
+        group = None if where is None else h5o.open(self._source, _raw(parent_path or "/"))
+        if not isinstance(group, h5g.GroupID) or not group.links.exists(_raw(name)):
+            raise MemberNotFoundError(
+                "there is nothing to copy here", file=self.source_file, path=path
+            )
+        info = group.links.get_info(_raw(name))
         return _Link(_raw(name), info.type, info.u, info.cset, 0)
 
     def _require_group(self, path: str) -> Any:
         group = self._target
-        for part in path.split("/"):
-            if part and not group.links.exists(_raw(part)):
-                group = h5g.create(group, _raw(part), _link_properties(h5t.CSET_UTF8))
-            elif part:
+        for part in filter(None, path.split("/")):
+            if group.links.exists(_raw(part)):
                 group = h5g.open(group, _raw(part))
+            else:
+                charset = h5t.CSET_ASCII if part.isascii() else h5t.CSET_UTF8
+                group = h5g.create(group, _raw(part), _link_properties(charset))
+        if group.fileno != self._target.fileno:
+            raise LinkError(
+                "is in another file, behind an external link", file=self.target_file, path=path
+            )
         return group
 
     def _plan(self, path: str, address: int) -> _Node:
         """Look at an object and all below it, and find what H5Ocopy would not do right."""
         top = _Node(path, address, None)
         nodes = {address: top}
-        with self._errors(path):
-            stack = [(top, self._inspect(top, self._source, _raw(path)))]
-        while stack:
-            node, group = stack.pop()
-            for link in _links(group):
-                path = _join(node.path, link.name)
-                if path in self._skip:
-                    node.set_apart()
-                    continue
-                child = None
-                with self._errors(path):
+        try:
+            opened = self._inspect(top, self._source, _raw(path))
+            stack = [(top, opened)] if top.is_group else []
+            while stack:
+                node, group = stack.pop()
+                for link in _links(group):
+                    path = _join(node.path, link.name)
+                    if path in self._skip:
+                        node.set_apart()
+                        continue
+                    child = None
                     if link.kind == h5l.TYPE_HARD:
                         known = nodes.get(link.address)
                         if known is not None or link.address in self.paths:
@@ -471,7 +490,11 @@ class TreeCopier:
                             file=self.source_file,
                             path=path,
                         )
-                node.members.append((link, child))
+                    node.members.append((link, child))
+        except NWBError:
+            raise
+        except _HDF5_ERRORS as error:
+            raise self._failure(error, path) from error
         return top
 
     def _inspect(self, node: _Node, parent: Any, name: bytes) -> Any:
@@ -486,9 +509,10 @@ class TreeCopier:
         elif isinstance(opened, h5d.DatasetID):
             self._inspect_type(node, opened.get_type(), None)
             if self._relocate is not None:
-                node.own_data |= any(map(self._moves, _files_of(opened.get_create_plist())))
-            if node.own_data:
-                node.set_apart()
+                files = _files_of(opened.get_create_plist())
+                if any(map(self._moves, files)):
+                    node.own_data = True
+                    node.set_apart()
         else:
             # Whatever is built piece by piece must find it, to share it.
             node.is_type = True
@@ -500,7 +524,7 @@ class TreeCopier:
             # H5Ocopy would give each object that shares the datatype one of its own.
             node.own_data |= attribute is None
             node.set_apart()
-        if type_.detect_class(h5t.REFERENCE):
+        if isinstance(type_, _COMPOSED) and type_.detect_class(h5t.REFERENCE):
             _Format.of(type_)  # refuses kinds of references that cannot be copied
             node.references.append(attribute)
 
@@ -583,10 +607,11 @@ class TreeCopier:
         created = h5d.create(
             parent, name, self._shared_type(type_), space, properties, link_properties
         )
-        if _files_of(properties) or None in node.references:
-            return created  # its data are elsewhere, or written with the references
+        elsewhere = properties.get_layout() == h5d.VIRTUAL or properties.get_external_count()
+        if elsewhere or None in node.references:
+            return created  # references are written when it is known what to
         form = _Format.of(type_)
-        if properties.get_layout() == h5d.CHUNKED and form.raw:
+        if properties.get_layout() == h5d.CHUNKED and not form.variable:
             for offset in stored_chunks(source):
                 mask, data = source.read_direct_chunk(offset)
                 created.write_direct_chunk(offset, data, mask)
@@ -681,12 +706,12 @@ class TreeCopier:
             new.set_external(self._relocated(name), offset, size)
         if old.get_layout() == h5d.VIRTUAL:
             for i in range(old.get_virtual_count()):
-                new.set_virtual(
-                    old.get_virtual_vspace(i),
-                    self._relocated(_raw(old.get_virtual_filename(i))),
-                    _raw(old.get_virtual_dsetname(i)),
-                    old.get_virtual_srcspace(i),
-                )
+                here, there = old.get_virtual_vspace(i), old.get_virtual_srcspace(i)
+                if there.get_select_type() == h5s.SEL_ALL:
+                    # Of the other dataset, nothing is stored then, and any shape will do.
+                    there = h5s.create_simple((here.get_select_npoints(),))
+                file, name = old.get_virtual_filename(i), old.get_virtual_dsetname(i)
+                new.set_virtual(here, self._relocated(_raw(file)), _raw(name), there)
         return new
 
     # ----------------------------------------------------------------- second pass: references
@@ -753,6 +778,8 @@ class TreeCopier:
                 source = h5a.open(source, attribute)
                 target = h5a.open(target, attribute) if write else None
             form = _Format.of(source.get_type())
+            if form.variable and not write:
+                form = form._replace(raw=False)
             for block in _blocks(source):
                 values = form.read(source, block)
                 if form.raw:
@@ -851,12 +878,15 @@ class TreeCopier:
         except NWBError:
             raise
         except _HDF5_ERRORS as error:
-            raise DataError(
-                f"cannot be copied to {self.target_file}: {error}",
-                file=self.source_file,
-                path=path,
-                field=None if attribute is None else _text(attribute),
-            ) from error
+            raise self._failure(error, path, attribute) from error
+
+    def _failure(self, error: Exception, path: str, attribute: bytes | None = None) -> NWBError:
+        return DataError(
+            f"cannot be copied to {self.target_file}: {error}",
+            file=self.source_file,
+            path=path,
+            field=None if attribute is None else _text(attribute),
+        )
 
 
 def creation_properties(source: Any) -> Any:
@@ -866,6 +896,20 @@ def creation_properties(source: Any) -> Any:
     the root group, sizes of addresses, handling of free space.
     """
     return _group_properties(h5g.open(source, b"/"), source.get_create_plist())
+
+
+def access_properties(source: Any) -> Any:
+    """Give the property list to open a copy of `source` with, for the same formats of objects.
+
+    The version of a file's first block, the superblock, tells which formats its writer allowed.
+    With an older bound, new groups would lose the order of their attributes and the choice of
+    keeping no times; with a newer one, older programs could not read what they can in `source`.
+    """
+    version = source.get_create_plist().get_version()[0]
+    oldest = {0: h5f.LIBVER_EARLIEST, 1: h5f.LIBVER_EARLIEST, 2: h5f.LIBVER_V18}
+    properties = h5p.create(h5p.FILE_ACCESS)
+    properties.set_libver_bounds(oldest.get(version, h5f.LIBVER_V110), h5f.LIBVER_LATEST)
+    return properties
 
 
 def copy_user_block(source_file: str, target_file: str, size: int) -> None:
@@ -884,7 +928,7 @@ def copy_file(
     relocate: Callable[[str], str] | None = None,
     skip: Collection[str] = (),
 ) -> list[str]:
-    """Copy everything in a file to one that was created with its `creation_properties`.
+    """Copy everything in a file to one created with its `creation_properties`.
 
     Parameters
     ----------

@@ -229,7 +229,7 @@ def write_dataset(
         return _write_stream(group, raw, name, value, spec, storage)
     if isinstance(value, h5py.Empty):
         kind = h5t.py_create(value.dtype, logical=True)
-        return h5d.create(group, raw, kind, h5s.create(h5s.NULL))
+        return h5d.create(group, raw, kind, h5s.create(h5s.NULL), _properties())
     if (
         hasattr(value, "shape")
         and hasattr(value, "dtype")
@@ -280,8 +280,15 @@ def _copy_stored(group: Any, raw: bytes, dataset: Any) -> Any:
     return h5d.open(group, raw)
 
 
-def _creation(shape: tuple[int, ...], dtype: np.dtype[Any], storage: Storage) -> Any:
+def _properties() -> Any:
+    # Without times, as h5py has it: equal sessions give equal files.
     plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_obj_track_times(False)
+    return plist
+
+
+def _creation(shape: tuple[int, ...], dtype: np.dtype[Any], storage: Storage) -> Any:
+    plist = _properties()
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < _SMALL or storage.compression is None or dtype.kind == "O":
         return plist
@@ -355,7 +362,7 @@ def _write_stream(
 
 
 def _create_growing(group: Any, raw: bytes, block: np.ndarray[Any, Any], storage: Storage) -> Any:
-    plist = h5p.create(h5p.DATASET_CREATE)
+    plist = _properties()
     row = max(1, math.prod(block.shape[1:]) * block.dtype.itemsize)
     _set_chunks(plist, (max(1, _CHUNK // row), *block.shape[1:]), block.dtype, storage)
     space = h5s.create_simple((0, *block.shape[1:]), (h5s.UNLIMITED, *block.shape[1:]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -160,7 +159,13 @@ def _blocks(shape: tuple[int, ...], chunks: tuple[int, ...] | None, itemsize: in
 
 
 def _starts(shape: Sequence[int], cell: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    return itertools.product(*(range(0, n, step) for n, step in zip(shape, cell, strict=True)))
+    """Yield where the cells of a grid begin; `itertools.product` would hold all of an axis."""
+    if not shape:
+        yield ()
+        return
+    for first in range(0, shape[0], cell[0]):
+        for rest in _starts(shape[1:], cell[1:]):
+            yield first, *rest
 
 
 # -- elements ----------------------------------------------------------------------------------

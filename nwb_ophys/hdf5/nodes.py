@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5p
 
-from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError
+from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError, NWBError
 from nwb_ophys.hdf5.source import Identity, Source
 from nwb_ophys.hdf5.values import Pointer, decode_text, read_attribute, region_pointer
 
-__all__ = ["LinkRecord", "Node", "node_at", "root_of"]
+__all__ = ["LinkRecord", "Node", "explained", "node_at", "objects_below", "root_of"]
 
 _MAX_LINKS = 64
 
@@ -44,6 +44,38 @@ class LinkRecord(NamedTuple):
     address: int = 0
     target: str = ""
     file: str = ""
+
+
+class explained:  # noqa: N801  (a context manager used like a function)
+    """Turn what HDF5 raises where a file is damaged into a `DataError` that says where.
+
+    Parameters
+    ----------
+    source, path, field
+        What the block reads.
+    what
+        What is not possible then: "the object cannot be opened".
+    """
+
+    __slots__ = ("_field", "_path", "_source", "_what")
+
+    def __init__(self, source: Source, path: str, what: str, field: str | None = None) -> None:
+        self._source, self._path, self._what, self._field = source, path, what, field
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, _DAMAGE) and not isinstance(error, NWBError):
+            raise DataError(
+                f"{self._what}: {error}",
+                file=self._source.file,
+                path=self._path,
+                field=self._field,
+            ) from error
+
+
+# h5py has no error of its own: which one it raises depends on the step that failed.
+_DAMAGE = (LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
 
 class Node:
@@ -82,16 +114,14 @@ class Node:
     @property
     def id(self) -> Any:
         """The open HDF5 handle of the object."""
-        with self.source.lock:
-            file = self.source.id
-            if self._id is None:
-                try:
-                    self._id = h5o.open(file, self.path.encode("utf-8", "surrogateescape"))
-                except (KeyError, OSError, RuntimeError, ValueError) as error:
-                    raise DataError(
-                        f"the object cannot be opened: {error}", file=self.file, path=self.path
-                    ) from error
-            return self._id
+        own, source = self._id, self.source
+        if own is None or source.closed:
+            with source.lock:
+                file, own = source.id, self._id
+                if own is None:
+                    with explained(source, self.path, "the object cannot be opened"):
+                        own = self._id = h5o.open(file, _raw(self.path))
+        return own
 
     def release(self) -> None:
         """Let the handle go, as the file is closing."""
@@ -176,19 +206,13 @@ class Node:
         with self.source.lock:
             own = self.id
             names: list[bytes] = []
-            h5a.iterate(own, lambda name, *_: names.append(name))
+            with explained(self.source, self.path, "the attributes cannot be listed"):
+                h5a.iterate(own, lambda name, *_: names.append(name))
             found: dict[str, Any] = {}
             for raw in names:
                 name = decode_text(raw)
-                try:
+                with explained(self.source, self.path, "the attribute cannot be read", name):
                     found[name] = read_attribute(h5a.open(own, raw), self.source.id)
-                except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-                    raise DataError(
-                        f"the attribute cannot be read: {error}",
-                        file=self.file,
-                        path=self.path,
-                        field=name,
-                    ) from error
             return found
 
     @property
@@ -205,12 +229,13 @@ class Node:
                 return {}
             # h5py hands the same info object to each call, so its values are taken at once.
             found: list[tuple[bytes, int, int]] = []
-            group.links.iterate(
-                lambda name, info: found.append((name, info.type, info.u)),
-                idx_type=_link_order(group),
-                info=True,
-            )
-            records = (_record(group, *each) for each in found)
+            with explained(self.source, self.path, "the members of the group cannot be listed"):
+                group.links.iterate(
+                    lambda name, info: found.append((name, info.type, info.u)),
+                    idx_type=_link_order(group),
+                    info=True,
+                )
+                records = [_record(group, *each) for each in found]
             return {record.name: record for record in records}
 
     # -- walking -----------------------------------------------------------------------------
@@ -286,6 +311,10 @@ class Node:
         return f"<Node {self.path} of {self.file}>"
 
 
+def _raw(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
 _ALLOW = (
     'only files below the folder of the session are opened; open(..., external_links="all") '
     "allows others"
@@ -344,8 +373,21 @@ def root_of(source: Source) -> Node:
             if node.path == "/":
                 return node
             break  # the root is always the first
-        address = int(h5o.get_info(source.id).addr)
+        with explained(source, "/", "the root group cannot be opened"):
+            address = int(h5o.get_info(source.id).addr)
         return source.nodes.setdefault(address, Node(source, "/", address))
+
+
+def objects_below(top: Node) -> Iterator[Node]:
+    """Iterate over an object and all that is hard-linked below it, each once."""
+    stack = [top]
+    seen = set()
+    while stack:
+        node = stack.pop()
+        if node.address not in seen:
+            seen.add(node.address)
+            yield node
+            stack += [node.child(one.name) for one in node.links.values() if one.kind == "hard"]
 
 
 def node_at(source: Source, path: str) -> Node:

@@ -95,6 +95,7 @@ class Source:
         self.identity: Identity | None = None
         self._object: IO[bytes] | bytes | None = None
         self._file: h5py.File | None = None
+        self._suspended = False
         if isinstance(target, (str, os.PathLike)):
             self.path: str | None = os.path.abspath(os.fspath(target))
             self.file = os.fspath(target)
@@ -128,8 +129,8 @@ class Source:
 
     @property
     def closed(self) -> bool:
-        """Whether the file was closed."""
-        return self._file is None
+        """Whether the file was closed for good."""
+        return self._file is None and not self._suspended
 
     @property
     def id(self) -> h5py.h5f.FileID:
@@ -141,21 +142,32 @@ class Source:
             Where the file was closed.
         """
         if self._file is None:
-            raise ClosedError(
-                "the file was closed",
-                file=self.file,
-                hint="read what you need inside the `with` block, or use nwb_ophys.read",
-            )
+            if not self._suspended or self.path is None:
+                raise ClosedError(
+                    "the file was closed",
+                    file=self.file,
+                    hint="read what you need inside the `with` block, or use nwb_ophys.read",
+                )
+            self.check_unchanged()
+            self._file = _open_path(self.path, self.file)
+            self._suspended = False
         return self._file.id
 
-    def close(self) -> None:
-        """Close the file; what was not read by now can be read no more."""
+    def suspend(self) -> None:
+        """Close the file until something is read again, if it is the same file then."""
         with self.lock:
             file, self._file = self._file, None
+            self._suspended = True
             for node in self.nodes.values():
                 node.release()
             if file is not None:
                 file.close()
+
+    def close(self) -> None:
+        """Close the file; what was not read by now can be read no more."""
+        with self.lock:
+            self.suspend()
+            self._suspended = False
             for other in self.siblings.values():
                 if not other.closed:
                     other.close()
@@ -164,10 +176,9 @@ class Source:
         """Go on with the file that now lies at the path, which a write put there."""
         assert self.path is not None
         with self.lock:
-            file, self._file = self._file, None
-            if file is not None:
-                file.close()
+            self.suspend()
             self._file = _open_path(self.path, self.file)
+            self._suspended = False
             self.identity = Identity.of(self.path)
 
     def renumber(self, nodes: dict[str, Node]) -> None:

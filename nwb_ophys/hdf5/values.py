@@ -33,6 +33,13 @@ class RegionPointer:
 
 _VLEN_BYTES: Final = h5t.py_create(np.dtype("O", metadata={"vlen": bytes}))
 _OBJECT: Final = np.dtype("O")
+_NUMBERS: Final = tuple(
+    (h5t.py_create(dtype), dtype)
+    for dtype in map(np.dtype, ("f8", "f4", "i4", "u4", "i8", "u8", "u1", "i1", "u2", "i2"))
+)
+"""Common types of numbers: h5py takes long to make one, or to find its numpy dtype."""
+_COMPACT: Final = 1 << 16
+"""The most that an attribute takes within an object header."""
 
 
 def decode_text(raw: bytes | str) -> str:
@@ -53,21 +60,35 @@ def has_references(kind: h5t.TypeID) -> bool:
 
 
 def read_attribute(attribute: h5a.AttrID, file: h5py.h5f.FileID) -> Any:
-    """Read the value of an attribute."""
+    """Read the value of an attribute.
+
+    Raises
+    ------
+    ValueError
+        Where it claims to be larger than the file, as it does in a damaged one. HDF5 would ask for
+        the memory and fill it with whatever follows.
+    """
     kind = attribute.get_type()
+    size = attribute.get_storage_size()
+    if size > _COMPACT and size > file.get_filesize():
+        raise ValueError(f"it would take {size} bytes, more than the file has")
     code = kind.get_class()
-    if code == h5t.STRING and kind.is_variable_str():
-        shape = attribute.shape
-        raw = np.empty(shape, _OBJECT)
-        if raw.size and attribute.get_space().get_simple_extent_type() != h5s.NULL:
-            attribute.read(raw, mtype=_VLEN_BYTES)
-        else:
-            return _empty(attribute, kind)
-        return _texts(raw)
     space = attribute.get_space()
     if space.get_simple_extent_type() == h5s.NULL:
         return h5py.Empty(kind.dtype)
-    shape = attribute.shape
+    shape = space.get_simple_extent_dims()
+    if code == h5t.STRING and kind.is_variable_str():
+        raw = np.empty(shape, _OBJECT)
+        if size:
+            attribute.read(raw, mtype=_VLEN_BYTES)
+        return _texts(raw)
+    if code in (h5t.INTEGER, h5t.FLOAT):
+        for number, dtype in _NUMBERS:
+            if kind.equal(number):
+                value = np.zeros(shape, dtype)
+                if size:
+                    attribute.read(value, mtype=number)
+                return value[()]
     if code == h5t.REFERENCE and kind.equal(h5t.STD_REF_OBJ):
         addresses = np.zeros(shape, np.uint64)
         attribute.read(addresses, mtype=h5t.STD_REF_OBJ)
@@ -131,9 +152,3 @@ def _texts(raw: np.ndarray[Any, Any]) -> Any:
     if raw.ndim == 0:
         return decode_text(raw.item() or b"")
     return _each(raw, lambda one: decode_text(one or b""))
-
-
-def _empty(attribute: h5a.AttrID, kind: h5t.TypeID) -> Any:
-    if attribute.get_space().get_simple_extent_type() == h5s.NULL:
-        return h5py.Empty(kind.dtype)
-    return np.empty(attribute.shape, _OBJECT)

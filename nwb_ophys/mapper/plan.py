@@ -17,7 +17,7 @@ from nwb_ophys.checks import broken_rules
 from nwb_ophys.children import Children
 from nwb_ophys.errors import LinkError, SchemaError
 from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.mapper.session import Session
+from nwb_ophys.mapper.session import Session, fingerprint
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value, is_stream
@@ -104,7 +104,7 @@ class Plan:
     homes
         Where each object will lie, by ``id`` of its model.
     removed
-        Paths of the opened file that are to go.
+        Paths of the opened file that are to go, and whether objects go with them or only links.
     replaced
         Addresses of datasets that are created anew, and their paths.
     """
@@ -112,7 +112,7 @@ class Plan:
     root: NWBFile
     session: Session | None
     homes: dict[int, str] = field(default_factory=dict)
-    removed: dict[str, None] = field(default_factory=dict)
+    removed: dict[str, bool] = field(default_factory=dict)
     replaced: dict[int, str] = field(default_factory=dict)
     new: list[NewObject] = field(default_factory=list)
     links: list[NewLink] = field(default_factory=list)
@@ -130,8 +130,13 @@ class Plan:
 
     @property
     def adds_types(self) -> bool:
-        """Whether objects are added, which follow the newest schema."""
-        return any(item.model.neurodata_type is not None for item in self.new)
+        """Whether objects are added, for which the file needs the newest schema."""
+        return bool(self.grafts) or any(item.model.neurodata_type is not None for item in self.new)
+
+    @property
+    def drops_objects(self) -> bool:
+        """Whether objects go, so that the file is to be made anew without their bytes."""
+        return any(self.removed.values())
 
     def is_removed(self, path: str) -> bool:
         """Tell whether a path of the opened file is to go, with all below it."""
@@ -194,7 +199,7 @@ def make_plan(root: NWBFile) -> Plan:
 
 def join(parent: str, *names: str) -> str:
     """Join names to a path."""
-    return "/".join((parent.rstrip("/"), *(name for name in names if name)))
+    return "/".join((parent.rstrip("/"), *(name for name in names if name))) or "/"
 
 
 # -- changes of objects that are in the file ---------------------------------------------------
@@ -208,17 +213,8 @@ def _changed_fields(model: Any) -> Iterator[FieldLayout]:
             continue
         value = model.__dict__[name]
         assigned = name in model.__pydantic_fields_set__
-        if assigned or (name in stored and not _equal(stored[name], value)):
+        if assigned or (name in stored and stored[name] != fingerprint(value)):
             yield one
-
-
-def _equal(stored: Any, value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        try:
-            return bool(np.array_equal(stored, value, equal_nan=value.dtype.kind in "fc"))
-        except TypeError:
-            return bool(np.array_equal(stored, value))
-    return bool(stored == value)
 
 
 def _collections(model: Any) -> Iterator[tuple[FieldLayout, Children[Any]]]:
@@ -231,11 +227,11 @@ def _find_removals(plan: Plan, model: Any) -> None:
     for one, members in _collections(model):
         parent = join(model.hdf5_path, *one.groups)
         for name in members.removed:
-            plan.removed[join(parent, name)] = None
+            plan.removed[join(parent, name)] = _is_hard(model, one, name)
         if one.name in model.__pydantic_fields_set__:  # the whole collection was exchanged
             for name in _stored_names(model, one):
                 if name not in members or members.raw(name) is not _bound_at(model, one, name):
-                    plan.removed[join(parent, name)] = None
+                    plan.removed[join(parent, name)] = _is_hard(model, one, name)
     for one in _changed_fields(model):
         if isinstance(one.marker, (Child, Link, Array)) and not isinstance(one.marker, Ref):
             group = model._binding.group(one.groups)
@@ -244,7 +240,7 @@ def _find_removals(plan: Plan, model: Any) -> None:
         elif isinstance(one.marker, Value):
             node = model._binding.node
             if not _fits_in_place(node, model.__dict__[one.name]):
-                plan.removed[node.path] = None
+                plan.removed[node.path] = True
                 plan.replaced[node.address] = node.path
 
 
@@ -256,7 +252,12 @@ def _remove_member(plan: Plan, model: Any, one: FieldLayout, group: Any) -> None
         if model.__dict__[one.name] is not None and _fits_in_place(node, model.__dict__[one.name]):
             return
         plan.replaced[node.address] = path
-    plan.removed[path] = None
+    plan.removed[path] = record.kind == "hard"
+
+
+def _is_hard(model: Any, one: FieldLayout, name: str) -> bool:
+    group = model._binding.group(one.groups)
+    return group is None or name not in group.links or group.links[name].kind == "hard"
 
 
 def _stored_names(model: Any, one: FieldLayout) -> list[str]:

@@ -180,7 +180,7 @@ def _decoded(bound: Bound, field: FieldLayout, marker: Array | Attr | Value, raw
         value = raw.item() if isinstance(raw, np.generic) else raw
         if dtype == "isodatetime":
             value = _datetime(value)
-        problem = scalar_mismatch(dtype, value)
+        problem = scalar_mismatch(dtype, raw if isinstance(raw, np.number) else value)
         if problem:
             _note(bound, field, "dtype", problem)
         return value

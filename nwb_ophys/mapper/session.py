@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,7 @@ from nwb_ophys.models.file import NWBFile
 from nwb_ophys.problems import Problem, Severity
 from nwb_ophys.specs import Catalog, cached_namespaces
 
-__all__ = ["Bound", "Region", "Session"]
+__all__ = ["Bound", "Region", "Session", "fingerprint"]
 
 TYPE_ATTRIBUTES = frozenset({"neurodata_type", "namespace", ".specloc"})
 """Attributes that say what an object is; the writer sets them, and nobody else."""
@@ -106,7 +107,7 @@ class Session:
                 if source is None or key == id(source)
             ]
 
-    def rebase(self, homes: dict[int, tuple[str, Any]]) -> None:
+    def rebase(self, homes: Iterable[tuple[str, Any]]) -> None:
         """Go on with the file that a write just put in the place of the opened one.
 
         Parameters
@@ -129,7 +130,7 @@ class Session:
             for model in bound:
                 if model.hdf5_path in by_path:
                     self._settle(model, by_path[model.hdf5_path])
-            for path, model in homes.values():
+            for path, model in homes:
                 self._settle(model, node_at(self.source, path))
 
     def _settle(self, model: Any, node: Node) -> None:
@@ -320,6 +321,14 @@ def _at(session: Session, source_path: str | None, path: str) -> Any:
     return session.model_of(node_at(session.source.sibling(source_path), path))
 
 
+def fingerprint(value: Any) -> Any:
+    """Give what tells a list or an array in memory from a changed one, without a copy of it."""
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":
+        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes()).digest()
+        return value.dtype.str, value.shape, digest
+    return value.tolist() if isinstance(value, np.ndarray) else list(value)
+
+
 class Bound:
     """The tie of one model to its object in a file (`nwb_ophys.binding.Binding`)."""
 
@@ -350,7 +359,7 @@ class Bound:
     def remember(self, name: str, value: Any) -> None:
         """Keep a copy of a value that can be changed in place."""
         if isinstance(value, (list, np.ndarray)):
-            self.stored[name] = value.copy()
+            self.stored[name] = fingerprint(value)
 
     def attributes(self, model: Any) -> dict[str, Any]:
         """Read the attributes that the model does not declare."""

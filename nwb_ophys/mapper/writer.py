@@ -13,10 +13,13 @@ from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.copying import TreeCopier
 from nwb_ophys.hdf5.datasets import Storage, encode, write_attribute, write_dataset
+from nwb_ophys.hdf5.nodes import root_of
+from nwb_ophys.hdf5.source import Source
 from nwb_ophys.hdf5.values import has_references
 from nwb_ophys.layout import FieldLayout, Layout, layout_of
 from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join, objects_in
 from nwb_ophys.models.base import ConfiguredBaseModel, DatasetModel
+from nwb_ophys.specs import packed_namespaces
 from nwb_ophys.storage import Array, Attr, Ref, Value
 
 __all__ = ["Writer"]
@@ -115,7 +118,9 @@ class Writer:
             return False
         if field.required or field.name in model.__pydantic_fields_set__:
             return True
-        return field.name == "object_id" or getattr(field.marker, "fixed", None) is not None
+        if isinstance(field.marker, Attr) and (field.marker.always or field.marker.fixed is not None):
+            return True
+        return field.name == "object_id"
 
     def _write_field(
         self, path: str, owner: Any, model: Any, field: FieldLayout, layout: Layout
@@ -290,6 +295,10 @@ class Writer:
         parent = graft.path.rpartition("/")[0]
         self._group(parent or "/")
         copier.copy(node.path, graft.path)
+        for namespace in _own_namespaces(source):
+            path = f"/specifications/{namespace}"
+            if _raw(path) not in self.file.id:
+                copier.copy(path, path)
         missing = copier.outside()
         while missing.links or missing.references:
             for path in {**missing.links, **missing.references}:
@@ -331,6 +340,14 @@ def relocation(old: str, new: str) -> Any:
         return os.path.relpath(place, new).replace(os.sep, "/")
 
     return relocate
+
+
+def _own_namespaces(source: Source) -> list[str]:
+    """Name the extensions whose specifications a file carries."""
+    root = root_of(source)
+    if "specifications" not in root.links:
+        return []
+    return [name for name in root.child("specifications").links if name not in packed_namespaces()]
 
 
 def _raw(path: str) -> bytes:

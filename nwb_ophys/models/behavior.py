@@ -40,7 +40,7 @@ class SpatialSeriesData(TimeSeriesData, part=True):
         NDArray | None,
         Value("numeric", (("num_times",), ("num_times", 1), ("num_times", 2), ("num_times", 3))),
     ] = None
-    unit: Annotated[str | None, Attr()] = "meters"  # type: ignore[assignment]
+    unit: Annotated[str | None, Attr(always=True)] = "meters"  # type: ignore[assignment]
 
 
 class SpatialSeries(TimeSeries, schema="core"):

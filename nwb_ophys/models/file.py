@@ -247,8 +247,8 @@ class NWBFile(NWBContainer, schema="core"):
     stimulus_notes: Annotated[str | None, Array(path="general/stimulus")] = None
 
     subject: Annotated[Subject | None, Child("general/subject")] = None
-    lab_meta_data: Annotated[Children[LabMetaData], Members("general", only=True)] = Field(
-        default_factory=Children
+    lab_meta_data: Annotated[Children[LabMetaData], Members("general", only=True, always=True)] = (
+        Field(default_factory=Children)
     )
     external_resources: Annotated[Container | None, Child("general/external_resources")] = None
     devices: Annotated[Children[Device], Members("general/devices")] = Field(

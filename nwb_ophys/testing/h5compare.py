@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -48,11 +47,11 @@ def differences(
         One line a difference, each beginning with the path; empty where there is none.
     """
     with h5py.File(a, "r", locking=False) as file_a, h5py.File(b, "r", locking=False) as file_b:
-        sides = (
+        side_a, side_b = (
             _Side(file, os.path.dirname(os.path.realpath(path)) if moved else None)
             for file, path in ((file_a, a), (file_b, b))
         )
-        comparison = _Comparison(*sides, ignore)
+        comparison = _Comparison(side_a, side_b, ignore)
         comparison.run()
         size_a, size_b = file_a.userblock_size, file_b.userblock_size
     if size_a != size_b:

@@ -1,0 +1,217 @@
+"""The command line: arguments and printing only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import nwb_ophys
+from nwb_ophys.errors import NWBError
+
+__all__ = ["main"]
+
+_ERROR: Final = 2
+_INTERRUPTED: Final = 130
+_BROKEN_PIPE: Final = 141
+
+Parser = argparse.ArgumentParser
+Arguments = argparse.Namespace
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand.
+
+    Parameters
+    ----------
+    summary
+        What it does, in one line.
+    declare
+        Adds its arguments to a parser.
+    run
+        Does it, and gives the exit status.
+    details
+        What else a user should know.
+    """
+
+    summary: str
+    declare: Callable[[Parser], None]
+    run: Callable[[Arguments], int]
+    details: str = ""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, and give its exit status.
+
+    Parameters
+    ----------
+    argv
+        The arguments; those of the process where None.
+
+    Returns
+    -------
+    int
+        0; 1 where `diff` found differences; 2 after an error, which is on stderr.
+    """
+    arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # Text in files may be no Unicode, or more than the terminal can show.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = COMMANDS[arguments.command].run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads our output has gone, such as `head`; nothing more can be told to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except (NWBError, OSError) as error:
+        print(f"nwb-ophys: {error}", file=sys.stderr)
+        return _ERROR
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="nwb-ophys",
+        description="NWB files of optical physiology: look into them, compare them, try it out.",
+    )
+    parser.add_argument("--version", action="version", version=f"nwb-ophys {nwb_ophys.__version__}")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", required=True, metavar="COMMAND"
+    )
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(
+            name,
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}. {command.details}",
+        )
+        command.declare(one)
+    return parser
+
+
+# -- demo --------------------------------------------------------------------------------------
+
+
+def _declare_demo(parser: Parser) -> None:
+    parser.add_argument(
+        "--folder", metavar="DIR", help="where to put the files (default: a new temporary folder)"
+    )
+
+
+def _demo(arguments: Arguments) -> int:
+    from nwb_ophys.demo import run
+
+    for line in run(arguments.folder):
+        print(line, flush=True)
+    return 0
+
+
+# -- tree --------------------------------------------------------------------------------------
+
+
+def _declare_tree(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an NWB file")
+    parser.add_argument("-a", "--attributes", action="store_true", help="show attributes too")
+    parser.add_argument(
+        "-d", "--depth", type=_count, metavar="N", help="show only so many levels (default: all)"
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isdecimal() else -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected a number from 0, found {text!r}")
+    return number
+
+
+def _tree(arguments: Arguments) -> int:
+    from nwb_ophys.tree import tree
+
+    for line in tree(arguments.file, attributes=arguments.attributes, depth=arguments.depth):
+        print(line)
+    return 0
+
+
+# -- diff --------------------------------------------------------------------------------------
+
+
+def _declare_diff(parser: Parser) -> None:
+    parser.add_argument("a", metavar="A", help="an NWB file")
+    parser.add_argument("b", metavar="B", help="the NWB file to compare it with")
+
+
+def _diff(arguments: Arguments) -> int:
+    from nwb_ophys.compare import diff
+
+    differences = diff(arguments.a, arguments.b)
+    for difference in differences:
+        print(difference)
+    return 1 if differences else 0
+
+
+# -- fixture -----------------------------------------------------------------------------------
+
+
+def _declare_fixture(parser: Parser) -> None:
+    parser.add_argument("kind", metavar="KIND", help="what the file is to hold, such as session")
+    parser.add_argument("out", metavar="OUT.nwb", help="the file to make")
+    parser.add_argument(
+        "--seed", type=_count, default=0, metavar="N", help="the same seed, the same file (0)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+
+
+def _fixture(arguments: Arguments) -> int:
+    from nwb_ophys.testing import KINDS, write_fixture
+
+    if arguments.kind not in KINDS:
+        kinds = ", ".join(sorted(KINDS))
+        raise NWBError(f"there is no kind {arguments.kind!r} of fixture; there is {kinds}")
+    print(
+        write_fixture(
+            arguments.kind, arguments.out, seed=arguments.seed, overwrite=arguments.overwrite
+        )
+    )
+    return 0
+
+
+COMMANDS: Final = {
+    "demo": Command(
+        "try the package on a session that it makes",
+        _declare_demo,
+        _demo,
+        "A two-photon session is written, opened, browsed, given masks and traces, written "
+        "again, and compared. The files are kept.",
+    ),
+    "tree": Command(
+        "show what is in a file",
+        _declare_tree,
+        _tree,
+        "One line for each object: its name, its type, the shape of its data. No array is read.",
+    ),
+    "diff": Command(
+        "list what differs in meaning between two files",
+        _declare_diff,
+        _diff,
+        "How things are stored (chunks, compression, width of numbers) does not count. The exit "
+        "status is 0 where nothing differs, 1 where something does, 2 after an error.",
+    ),
+    "fixture": Command(
+        "make a small NWB file to test other software with",
+        _declare_fixture,
+        _fixture,
+        "An unknown KIND is answered with the list of kinds.",
+    ),
+}
+"""The subcommands by name, in the order of the help."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Arrays whose references stay pointers, whatever session has the file open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from h5py import h5r
+
+from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.nodes import Node
+from nwb_ophys.hdf5.values import Pointer, address_of, region_pointer
+
+__all__ = ["unresolved"]
+
+
+def unresolved(node: Node) -> LazyArray:
+    """Give the data of a dataset, with references as `Pointer` and `RegionPointer`."""
+    return LazyArray(_Handle(node))
+
+
+class _Handle:
+    """What a `LazyArray` needs to know of a dataset.
+
+    Parameters
+    ----------
+    node
+        The dataset.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.file, self.path, self.lock = node.file, node.path, node.lock
+        self.dataset, self.check_readable = node.dataset, node.check_readable
+
+    def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Turn h5py references into pointers."""
+        file = self.node.source.id
+        pointers = np.empty(references.shape, object)
+        for index, reference in np.ndenumerate(references):
+            if isinstance(reference, h5r.RegionReference):
+                pointers[index] = region_pointer(reference, file)
+            else:
+                pointers[index] = Pointer(address_of(reference, file))
+        return pointers

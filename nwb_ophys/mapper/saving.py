@@ -1,0 +1,127 @@
+"""Put a planned session into a file: on top of a copy of the opened one, or from nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import h5py
+
+from nwb_ophys.errors import LinkError
+from nwb_ophys.hdf5.atomic import replacing
+from nwb_ophys.hdf5.copying import TreeCopier, copy_user_block, creation_properties
+from nwb_ophys.hdf5.datasets import Storage
+from nwb_ophys.hdf5.nodes import external_files, objects_below, root_of
+from nwb_ophys.hdf5.source import Source
+from nwb_ophys.mapper.plan import Plan
+from nwb_ophys.mapper.schema import SchemaUpgradeWarning, write_specifications
+from nwb_ophys.mapper.writer import Writer, relocation
+
+__all__ = ["save_as", "write_plan"]
+
+
+def save_as(plan: Plan, target: Path, storage: Storage) -> None:
+    """Write a planned session to a file, all or nothing, and set the paths of its objects.
+
+    A session that is written over the file it was opened from goes on with the new one.
+    """
+    session = plan.session
+    opened = None if session is None or session.source.path is None else session.source
+    onto_itself = opened is not None and Path(opened.path or "").resolve() == target
+    with replacing(target) as temporary:
+        write_plan(plan, temporary, target, storage)
+        if onto_itself and opened is not None:
+            opened.suspend()  # some systems replace no file that is open
+    homes = [(item.path, item.model) for item in plan.new]
+    if onto_itself and session is not None:
+        session.rebase(homes)
+        return
+    for path, model in homes:
+        model.__dict__["hdf5_path"] = path
+
+
+def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> None:
+    """Carry a plan out into a temporary file that is to lie at the target; no model changes."""
+    session = plan.session
+    folder = str(target.parent)
+    if session is None:
+        with h5py.File(temporary, "w") as file:
+            Writer(plan, file, folder, storage).run()
+            write_specifications(file, plan.root)
+        return
+    source = session.source
+    source.check_unchanged()
+    relocate = relocation(source.folder, folder)
+    if relocate is not None and not _names_files(source):
+        relocate = None
+    if relocate is None and not plan.drops_objects:
+        _copy_bytes(source, temporary)
+        if plan.unchanged:
+            return
+        with h5py.File(temporary, "r+") as file:
+            _carry_out(plan, file, folder, storage)
+        return
+    plist = creation_properties(source.id)
+    with h5py.File(h5py.h5f.create(os.fsencode(temporary), h5py.h5f.ACC_TRUNC, plist)) as file:
+        copier = TreeCopier(
+            source.id,
+            file.id,
+            source_file=source.file,
+            target_file=str(target),
+            relocate=relocate,
+            skip=plan.removed,
+        )
+        copier.copy("/", "/")
+        _refuse_dangling(plan, copier)
+        _carry_out(plan, file, folder, storage)
+        copier.paths.update(plan.replaced)
+        copier.finish()
+    if source.path is not None:
+        copy_user_block(source.path, str(temporary), plist.get_userblock())
+
+
+def _carry_out(plan: Plan, file: h5py.File, folder: str, storage: Storage) -> None:
+    Writer(plan, file, folder, storage).run()
+    if plan.adds_types:
+        old = file.attrs.get("nwb_version")
+        if write_specifications(file, plan.root):
+            warnings.warn(
+                f"{plan.session.file if plan.session else ''}: objects of schema "
+                f"{file.attrs['nwb_version']} were added to a file of schema {old}; its cached "
+                "specifications and its nwb_version are now the newer ones",
+                SchemaUpgradeWarning,
+                stacklevel=4,
+            )
+
+
+def _copy_bytes(source: Source, temporary: Path) -> None:
+    image = source.image()
+    if image is not None:
+        temporary.write_bytes(image)
+    else:
+        assert source.path is not None
+        shutil.copyfile(source.path, temporary)
+
+
+def _names_files(source: Source) -> bool:
+    """Tell whether a file names other files by paths that depend on its folder."""
+    return any(
+        next(external_files(node.id), None) is not None
+        or any(record.kind == "external" for record in node.links.values())
+        for node in objects_below(root_of(source))
+    )
+
+
+def _refuse_dangling(plan: Plan, copier: TreeCopier) -> None:
+    missing = copier.outside()
+    for paths in (missing.links, missing.references):
+        for path, origins in paths.items():
+            if plan.is_removed(path) and path not in plan.replaced.values():
+                raise LinkError(
+                    f"{path} was deleted, but {', '.join(sorted(set(origins)))} still leads to it",
+                    file=copier.source_file,
+                    path=path,
+                    hint="delete or change that too",
+                )
