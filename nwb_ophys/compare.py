@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
-from h5py import h5a, h5r, h5s
+from h5py import h5a
 
 from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored
@@ -18,7 +17,8 @@ from nwb_ophys.hdf5.kinds import kind_of
 from nwb_ophys.hdf5.nodes import LinkRecord, Node, external_files
 from nwb_ophys.hdf5.unresolved import unresolved
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
-from nwb_ophys.shown import described, first_paths, shown, target_of
+from nwb_ophys.shown import described, target_of
+from nwb_ophys.side import Side
 from nwb_ophys.snapshot import opened
 
 if TYPE_CHECKING:
@@ -106,80 +106,15 @@ def diff(a: Target, b: Target) -> list[Difference]:
         that can be read only once.
     """
     with opened(a) as one, opened(b) as other:
-        comparison = _Comparison(_Side(one), _Side(other))
+        comparison = _Comparison(Side(one), Side(other))
         comparison.run()
     return sorted(comparison.found, key=lambda found: found.path.split("/"))
-
-
-class _Side:
-    """One of the two files.
-
-    Parameters
-    ----------
-    root
-        Its root group.
-    """
-
-    def __init__(self, root: Node) -> None:
-        self.root = root
-        self.specifications = _specifications(root)
-
-    def members(self, group: Node) -> dict[str, LinkRecord]:
-        """Give the links of a group, but for the one to the cached specifications."""
-        specs = self.specifications
-        return {
-            name: record
-            for name, record in group.links.items()
-            if specs is None or record.kind != "hard" or record.address != specs.address
-        }
-
-    def attributes(self, node: Node) -> dict[str, Any]:
-        """Give the attributes of an object, but for the one to the cached specifications."""
-        found = node.attributes
-        if node is self.root:
-            return {name: value for name, value in found.items() if name != ".specloc"}
-        return found
-
-    def namespaces(self) -> dict[str, str]:
-        """Give the versions of each namespace that has its specification in the file."""
-        group = self.specifications
-        if group is None:
-            return {}
-        return {name: ", ".join(sorted(group.child(name).links)) for name in group.links}
-
-    def selection(self, pointer: RegionPointer) -> Any:
-        """Give what part of its dataset a region reference selects."""
-        with self.root.lock:
-            space = h5r.get_region(pointer.reference, self.root.source.id)
-            if space.get_select_type() == h5s.SEL_HYPERSLABS:
-                return space.get_select_hyper_blocklist().tolist()
-            if space.get_select_type() == h5s.SEL_POINTS:
-                return space.get_select_elem_pointlist().tolist()
-            return space.get_select_type()
-
-    @cached_property
-    def paths(self) -> dict[int, str]:
-        """The first path of each object, by address."""
-        return first_paths(self.root)
-
-    def shown(self, value: Any) -> str:
-        """Show a value in short, references by the path they lead to."""
-        return shown(value, lambda address: self.paths.get(address))
-
-
-def _specifications(root: Node) -> Node | None:
-    location = root.attributes.get(".specloc")
-    for record in root.links.values():
-        is_named = record.name == "specifications" and not isinstance(location, Pointer)
-        if record.kind == "hard" and (is_named or location == Pointer(record.address)):
-            return root.child(record.name)
-    return None
 
 
 class _Comparison:
     """The comparison of two files: first which objects belong together, then what they hold."""
 
-    def __init__(self, a: _Side, b: _Side) -> None:
+    def __init__(self, a: Side, b: Side) -> None:
         self.a = a
         self.b = b
         self.found: list[Difference] = []
@@ -222,10 +157,8 @@ class _Comparison:
                     self._add(path, "alias", f"the same object as {place} only in {side}")
                     known = True
             yield path, a, b
-            in_a, in_b = self.a.members(a), self.b.members(b)
-            for name in sorted(in_a.keys() & in_b.keys(), reverse=True):
-                if in_a[name].kind == in_b[name].kind == "hard":
-                    stack.append((_join(path, name), a.child(name), b.child(name), known))
+            for name in _common(self.a, a, self.b, b):
+                stack.append((_join(path, name), a.child(name), b.child(name), known))
 
     def _same(self, a: Any, b: Any) -> bool:
         """Tell whether two references lead to objects that belong together."""
@@ -356,6 +289,16 @@ class _Comparison:
             return (targets[0].address, targets[1].address) in self.pairs
         paths = [one.source.path or one.file for one in targets if one is not None]
         return _same_file(*paths) and targets[0].path == targets[1].path
+
+
+def _common(side_a: Side, a: Node, side_b: Side, b: Node) -> list[str]:
+    """Name the members that both groups have as objects, the last by name first."""
+    try:
+        in_a, in_b = side_a.members(a), side_b.members(b)
+    except NWBError:  # one of them cannot be opened; comparing them says so
+        return []
+    both = in_a.keys() & in_b.keys()
+    return sorted((n for n in both if in_a[n].kind == in_b[n].kind == "hard"), reverse=True)
 
 
 def _join(path: str, name: str) -> str:

@@ -88,6 +88,8 @@ class Layout:
         The declared members, by structural groups and stored name.
     collections
         The collections over each group, those that take only their types first.
+    declared
+        The names in each group that are those of declared members or of structural groups.
     flat
         Flat names of the constructor, and the field whose child takes them.
     """
@@ -98,6 +100,7 @@ class Layout:
     of: dict[str, list[FieldLayout]] = field(default_factory=dict)
     members: dict[tuple[str, ...], dict[str, FieldLayout]] = field(default_factory=dict)
     collections: dict[tuple[str, ...], list[FieldLayout]] = field(default_factory=dict)
+    declared: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
     flat: dict[str, str] = field(default_factory=dict)
 
     def structural_groups(self) -> Iterator[tuple[str, ...]]:
@@ -111,10 +114,7 @@ class Layout:
 
     def declares(self, groups: tuple[str, ...], name: str) -> bool:
         """Tell whether a member is declared, as a field or as a structural group."""
-        below = (*groups, name)
-        return name in self.members.get(groups, ()) or any(
-            path[: len(below)] == below for path in (*self.members, *self.collections)
-        )
+        return name in self.declared.get(groups, ())
 
 
 _LAYOUTS: dict[type[BaseModel], Layout] = {}
@@ -192,7 +192,14 @@ def _enter(layout: Layout, one: FieldLayout) -> None:
         layout.attributes[one.stored] = one
     elif isinstance(marker, (Array, Child, Link)):
         layout.members.setdefault(one.groups, {})[one.stored] = one
+        _declare(layout, (*one.groups, one.stored))
         if isinstance(marker, Child):
             layout.flat.update(dict.fromkeys(marker.flat, one.name))
     elif isinstance(marker, Members):
         layout.collections.setdefault(one.groups, []).append(one)
+        _declare(layout, one.groups)
+
+
+def _declare(layout: Layout, path: tuple[str, ...]) -> None:
+    for depth, name in enumerate(path):
+        layout.declared.setdefault(path[:depth], set()).add(name)

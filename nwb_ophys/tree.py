@@ -93,6 +93,9 @@ def _value(node: Node, paths: dict[int, str]) -> str:
     try:
         if not node.is_dataset or node.id.shape != ():
             return ""
+    except NWBError:  # its form says so
+        return ""
+    try:
         return f" = {shown(unresolved(node)[()], paths.get)}"
     except NWBError as error:
         return f" = not readable: {error.message}"

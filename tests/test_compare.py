@@ -697,6 +697,24 @@ def test_a_corrupt_chunk_is_reported_not_raised(pair):
     assert str(b) in str(found[0])
 
 
+def break_object(path, name):
+    with h5py.File(path) as file:
+        address = h5py.h5o.get_info(file[name].id).addr
+    with open(path, "r+b") as stream:
+        stream.seek(address)
+        stream.write(b"\xff" * 16)
+
+
+def test_a_broken_object_is_reported_not_raised(pair):
+    a, b = pair
+    break_object(b, MOVIE)
+    found = nwb.diff(a, b)
+    broken = [one for one in found if one.path == MOVIE]
+    assert [one.kind for one in broken] == ["unreadable"]
+    assert f"{b}, {MOVIE}: " in str(broken[0])
+    assert {one.path for one in nwb.diff(b, b)} == {MOVIE}
+
+
 BAD = {
     "missing": (lambda folder: folder / "none.nwb", FileMissingError, r"none\.nwb: there is no"),
     "text": (lambda folder: folder / "text.nwb", NotNWBError, "expected an HDF5 file"),

@@ -158,6 +158,19 @@ def test_what_is_unreadable_is_shown_as_that(path):
     assert "    soft -> /acquisition/movie/data" in lines
 
 
+def test_a_broken_object_is_shown_as_that(path):
+    with h5py.File(path) as file:
+        address = h5py.h5o.get_info(file["acquisition/movie"].id).addr
+    with open(path, "r+b") as stream:
+        stream.seek(address)
+        stream.write(b"\xff" * 16)
+    lines = list(tree(path, attributes=True))
+    broken = [line for line in lines if line.startswith("    movie")]
+    assert len(broken) == 1
+    assert "not readable: the object cannot be opened" in broken[0]
+    assert "  identifier  text = 'm1'" in lines
+
+
 def test_sessions_and_file_objects_are_shown(path):
     with nwb.open(path) as session:
         assert "\n".join(tree(session)) + "\n" == EXPECTED

@@ -194,11 +194,23 @@ def write_attribute(
     else:
         array, stored = encode(spec, value, refer)
         space = _space(array.shape)
-    if h5a.exists(owner, raw):
-        h5a.delete(owner, raw)
-    attribute = h5a.create(owner, raw, stored, space)
+    attribute = h5a.open(owner, raw) if h5a.exists(owner, raw) else None
+    if attribute is None or not _takes(attribute, stored, space):
+        if attribute is not None:
+            h5a.delete(owner, raw)
+        attribute = h5a.create(owner, raw, stored, space)
     if array is not None and array.size:
         attribute.write(array, mtype=_memory_type(stored, array))
+
+
+def _takes(attribute: Any, stored: Any, space: Any) -> bool:
+    """Tell whether an attribute can be written again in its place among the others."""
+    present = attribute.get_space()
+    return bool(
+        attribute.get_type().equal(stored)
+        and present.get_simple_extent_type() == space.get_simple_extent_type()
+        and present.shape == space.shape
+    )
 
 
 def write_dataset(

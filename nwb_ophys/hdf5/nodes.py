@@ -51,18 +51,21 @@ class explained:  # noqa: N801  (a context manager used like a function)
 
     Parameters
     ----------
-    source, path, field
+    source, path
         What the block reads.
     what
         What is not possible then: "the object cannot be opened".
     """
 
-    __slots__ = ("_field", "_path", "_source", "_what")
+    __slots__ = ("_path", "_source", "_what", "field")
 
-    def __init__(self, source: Source, path: str, what: str, field: str | None = None) -> None:
-        self._source, self._path, self._what, self._field = source, path, what, field
+    def __init__(self, source: Source, path: str, what: str) -> None:
+        self._source, self._path, self._what = source, path, what
+        self.field: str | None = None
+        """What the block is about to read of the object, set in passing."""
 
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> explained:
+        return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, _DAMAGE) and not isinstance(error, NWBError):
@@ -70,7 +73,7 @@ class explained:  # noqa: N801  (a context manager used like a function)
                 f"{self._what}: {error}",
                 file=self._source.file,
                 path=self._path,
-                field=self._field,
+                field=self.field,
             ) from error
 
 
@@ -209,9 +212,9 @@ class Node:
             with explained(self.source, self.path, "the attributes cannot be listed"):
                 h5a.iterate(own, lambda name, *_: names.append(name))
             found: dict[str, Any] = {}
-            for raw in names:
-                name = decode_text(raw)
-                with explained(self.source, self.path, "the attribute cannot be read", name):
+            with explained(self.source, self.path, "the attribute cannot be read") as reading:
+                for raw in names:
+                    reading.field = name = decode_text(raw)
                     found[name] = read_attribute(h5a.open(own, raw), self.source.id)
             return found
 

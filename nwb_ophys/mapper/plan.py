@@ -18,7 +18,7 @@ from nwb_ophys.children import Children
 from nwb_ophys.errors import LinkError, SchemaError
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.session import Session, fingerprint
-from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.base import ConfiguredBaseModel, DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value, is_stream
 
@@ -139,8 +139,12 @@ class Plan:
         return any(self.removed.values())
 
     def is_removed(self, path: str) -> bool:
-        """Tell whether a path of the opened file is to go, with all below it."""
-        return any(path == one or path.startswith(one + "/") for one in self.removed)
+        """Tell whether an object of the opened file is to go, itself or with one above it."""
+        kept = self.replaced.values()
+        return any(
+            (path == one and path not in kept) or path.startswith(one + "/")
+            for one in self.removed
+        )
 
     def home_of(self, model: Any) -> str | None:
         """Say where an object will lie; None where it will not be in the file."""
@@ -179,9 +183,14 @@ def make_plan(root: NWBFile) -> Plan:
     else:
         for model in plan.session.loaded(plan.session.source):
             _find_removals(plan, model)
+        changed = []
         for model in plan.session.loaded(plan.session.source):
             if not plan.is_removed(model.hdf5_path):
                 _find_changes(plan, model, model.hdf5_path)
+                if isinstance(model, DatasetModel) and _is_changed(model):
+                    changed.append(model)
+        for model in changed:
+            _check_owner(plan.session, model)
         for model in plan.session.loaded():
             source = model._binding.node.source
             if source is not plan.session.source and next(_changed_fields(model), None):
@@ -321,6 +330,14 @@ def _is_changed(model: Any) -> bool:
         members.added or members.removed or one.name in model.__pydantic_fields_set__
         for one, members in _collections(model)
     )
+
+
+def _check_owner(session: Session, model: Any) -> None:
+    """Check the rules of the object that a changed dataset is a part or a column of."""
+    path = model.hdf5_path.rpartition("/")[0]
+    owner = session.root[path] if path else session.root
+    for name, message in broken_rules(owner):
+        raise SchemaError(message, path=path, field=name)
 
 
 def _still_there(plan: Plan, model: Any, one: FieldLayout, name: str) -> bool:

@@ -21,7 +21,7 @@ from nwb_ophys.dtypes import (
 from nwb_ophys.errors import LinkError, NWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node
-from nwb_ophys.hdf5.values import Pointer, RegionPointer
+from nwb_ophys.hdf5.values import Pointer, RegionPointer, read_scalar
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
 
@@ -160,7 +160,8 @@ def _read_attribute(bound: Bound, model: Any, field: FieldLayout, marker: Attr) 
 def _data(bound: Bound, field: FieldLayout, marker: Array | Value, node: Node) -> Any:
     array = LazyArray(node)
     if marker.shape == () or field.is_list:
-        return _decoded(bound, field, marker, array[()])
+        value = read_scalar(node.dataset())
+        return _decoded(bound, field, marker, array[()] if value is None else value)
     if array.shape is None:
         _note(bound, field, "shape", "expected an array, found a null dataspace")
         return array
@@ -212,6 +213,8 @@ def _datetime(value: Any) -> Any:
 
 def pointed(node: Node, value: Any) -> Any:
     """Turn the references in an attribute's value into models."""
+    if isinstance(value, (str, np.number)):
+        return value
     if isinstance(value, (Pointer, RegionPointer)):
         return node.follow(value)
     if isinstance(value, np.void) or (isinstance(value, np.ndarray) and value.dtype.names):

@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 
+from nwb_ophys.hdf5.datasets import write_attribute
 from nwb_ophys.specs import packed_namespaces
 
 __all__ = ["SchemaUpgradeWarning", "write_specifications"]
@@ -38,6 +39,6 @@ def write_specifications(file: h5py.File, root: Any) -> bool:
         place["namespace"] = namespace.namespace_text
         written = True
     if written:
-        file.attrs[".specloc"] = group.ref
-        file.attrs["nwb_version"] = version
+        write_attribute(file.id, ".specloc", group.ref)
+        write_attribute(file.id, "nwb_version", version)
     return written

@@ -72,7 +72,7 @@ def assert_roundtrip(path: str | os.PathLike[str]) -> None:
                 (folder / beside.name).symlink_to(beside)
         source = folder / path.name
         shutil.copyfile(path, source)
-        with nwb_ophys.open(source) as session:
+        with nwb_ophys.open(source, external_links="all") as session:
             touch(session)
             near = nwb_ophys.write(session, _unused(folder, path.name))
             far = nwb_ophys.write(session, elsewhere / path.name)

@@ -46,7 +46,7 @@ def differences(
     list of str
         One line a difference, each beginning with the path; empty where there is none.
     """
-    with h5py.File(a, "r", locking=False) as file_a, h5py.File(b, "r", locking=False) as file_b:
+    with h5py.File(a, "r") as file_a, h5py.File(b, "r") as file_b:
         side_a, side_b = (
             _Side(file, os.path.dirname(os.path.realpath(path)) if moved else None)
             for file, path in ((file_a, a), (file_b, b))
