@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,7 +137,8 @@ def layout_of(cls: type[BaseModel]) -> Layout:
 
 def _compile(cls: type[BaseModel]) -> Layout:
     if not cls.__pydantic_fields_complete__:
-        cls.model_rebuild()
+        # Types that name one another could not be resolved when their classes were made.
+        cls.model_rebuild(_types_namespace=_names_of(cls))
     fields: dict[str, FieldLayout] = {}
     for name, info in cls.model_fields.items():
         markers = [item for item in info.metadata if isinstance(item, Marker)]
@@ -154,6 +156,14 @@ def _compile(cls: type[BaseModel]) -> Layout:
     for collections in layout.collections.values():
         collections.sort(key=lambda one: not one.marker.only)  # type: ignore[attr-defined]
     return layout
+
+
+def _names_of(cls: type[BaseModel]) -> dict[str, Any]:
+    """Gather the names that the annotations of a class and of its bases may use."""
+    names: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        names.update(vars(sys.modules[base.__module__]))
+    return names
 
 
 def _compile_field(name: str, info: FieldInfo, marker: Marker) -> FieldLayout:

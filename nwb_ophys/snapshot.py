@@ -68,8 +68,8 @@ def opened(target: Target) -> Iterator[Node]:
 
 
 def _write(plan: Plan, path: Path) -> None:
-    from nwb_ophys.mapper.saving import write_plan
     from nwb_ophys.hdf5.datasets import Storage
+    from nwb_ophys.mapper.saving import write_plan
     from nwb_ophys.mapper.schema import SchemaUpgradeWarning
 
     with warnings.catch_warnings():

@@ -142,8 +142,7 @@ class Plan:
         """Tell whether an object of the opened file is to go, itself or with one above it."""
         kept = self.replaced.values()
         return any(
-            (path == one and path not in kept) or path.startswith(one + "/")
-            for one in self.removed
+            (path == one and path not in kept) or path.startswith(one + "/") for one in self.removed
         )
 
     def home_of(self, model: Any) -> str | None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+from h5py import h5f
 
 from nwb_ophys.errors import LinkError
 from nwb_ophys.hdf5.atomic import replacing
-from nwb_ophys.hdf5.copying import TreeCopier, copy_user_block, creation_properties
+from nwb_ophys.hdf5.copying import (
+    TreeCopier,
+    access_properties,
+    copy_user_block,
+    creation_properties,
+)
 from nwb_ophys.hdf5.datasets import Storage
 from nwb_ophys.hdf5.nodes import external_files, objects_below, root_of
 from nwb_ophys.hdf5.source import Source
@@ -48,7 +55,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     folder = str(target.parent)
     if session is None:
         with h5py.File(temporary, "w") as file:
-            Writer(plan, file, folder, storage).run()
+            _carry_out(plan, file, folder, storage)
             write_specifications(file, plan.root)
         return
     source = session.source
@@ -60,11 +67,12 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         _copy_bytes(source, temporary)
         if plan.unchanged:
             return
-        with h5py.File(temporary, "r+") as file:
+        formats = access_properties(source.id)
+        with h5py.File(h5f.open(os.fsencode(temporary), h5f.ACC_RDWR, formats)) as file:
             _carry_out(plan, file, folder, storage)
         return
-    plist = creation_properties(source.id)
-    with h5py.File(h5py.h5f.create(os.fsencode(temporary), h5py.h5f.ACC_TRUNC, plist)) as file:
+    plist, formats = creation_properties(source.id), access_properties(source.id)
+    with h5py.File(h5f.create(os.fsencode(temporary), h5f.ACC_TRUNC, plist, formats)) as file:
         copier = TreeCopier(
             source.id,
             file.id,
@@ -75,20 +83,29 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         )
         copier.copy("/", "/")
         _refuse_dangling(plan, copier)
-        _carry_out(plan, file, folder, storage)
         copier.paths.update(plan.replaced)
-        copier.finish()
+        _carry_out(plan, file, folder, storage, copier.finish)
     if source.path is not None:
         copy_user_block(source.path, str(temporary), plist.get_userblock())
 
 
-def _carry_out(plan: Plan, file: h5py.File, folder: str, storage: Storage) -> None:
-    Writer(plan, file, folder, storage).run()
-    if plan.adds_types:
+def _carry_out(
+    plan: Plan,
+    file: h5py.File,
+    folder: str,
+    storage: Storage,
+    finish_copy: Callable[[], None] | None = None,
+) -> None:
+    writer = Writer(plan, file, folder, storage)
+    writer.write_objects()
+    if finish_copy is not None:
+        finish_copy()
+    writer.write_links()
+    if plan.session is not None and plan.adds_types:
         old = file.attrs.get("nwb_version")
         if write_specifications(file, plan.root):
             warnings.warn(
-                f"{plan.session.file if plan.session else ''}: objects of schema "
+                f"{plan.session.file}: objects of schema "
                 f"{file.attrs['nwb_version']} were added to a file of schema {old}; its cached "
                 "specifications and its nwb_version are now the newer ones",
                 SchemaUpgradeWarning,

@@ -46,17 +46,17 @@ class Writer:
         self.folder = folder
         self.storage = storage
         self._groups: dict[str, Any] = {"/": h5g.open(file.id, b"/")}
-        self._later: list[tuple[str, str, Any, FieldLayout]] = []
+        self._later: list[tuple[str, str, Any, FieldLayout | None]] = []
 
-    def run(self) -> None:
-        """Carry the plan out.
+    def write_objects(self) -> None:
+        """Write all objects and values; first pass.
 
         Raises
         ------
         SchemaError
             Where a value does not conform to the schema.
         LinkError
-            Where a reference leads to what is not in the file.
+            Where an object of another session refers to what cannot be copied with it.
         """
         plan = self.plan
         for path in plan.removed:
@@ -71,7 +71,10 @@ class Writer:
             self._set_field(change)
         for path, model in plan.attributes:
             self._set_attributes(path, model)
-        for link in plan.links:
+
+    def write_links(self) -> None:
+        """Write all links and references, now that their targets are there; second pass."""
+        for link in self.plan.links:
             self._link(link.path, link.target)
         for path, name, value, field in self._later:
             self._write(path, name, value, field)
@@ -118,7 +121,9 @@ class Writer:
             return False
         if field.required or field.name in model.__pydantic_fields_set__:
             return True
-        if isinstance(field.marker, Attr) and (field.marker.always or field.marker.fixed is not None):
+        if isinstance(field.marker, Attr) and (
+            field.marker.always or field.marker.fixed is not None
+        ):
             return True
         return field.name == "object_id"
 
@@ -144,17 +149,17 @@ class Writer:
         self, path: str, owner: Any, name: str, value: Any, field: FieldLayout | None = None
     ) -> None:
         spec = field.marker.dtype if field is not None else "any"  # type: ignore[attr-defined]
+        if isinstance(value, ConfiguredBaseModel):
+            self._later.append((path, name, value, None))
+            return
         try:
-            if isinstance(value, ConfiguredBaseModel):
-                value = self._refer(value)
             write_attribute(owner, name, value, spec, self._refer)
         except (ValueError, TypeError) as error:
             raise SchemaError(str(error), path=path, field=name) from error
 
-    def _write(self, parent: str, name: str, value: Any, field: FieldLayout) -> Any:
+    def _write(self, parent: str, name: str, value: Any, field: FieldLayout | None) -> Any:
         """Write a dataset, or in the second pass what holds references."""
-        marker = field.marker
-        if isinstance(marker, Ref):
+        if field is None or isinstance(field.marker, Ref):
             write_attribute(self._open(parent), name, self._refer(value))
             return None
         if not name:  # the second pass of a dataset of references
@@ -163,6 +168,7 @@ class Writer:
             return dataset.id
         if _has_objects(value):
             return None
+        marker = field.marker
         assert isinstance(marker, (Array, Value))
         group = self._group(parent)
         try:

@@ -1,7 +1,5 @@
 """What all models stand on: loading on first touch, identity, browsing, and the root types."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 import uuid
@@ -49,6 +47,8 @@ class LinkML_Meta(BaseModel):  # noqa: N801  (the name that the reference docume
         parts of one.
     """
 
+    model_config = ConfigDict(defer_build=True)
+
     tree_root: bool = False
 
 
@@ -76,7 +76,7 @@ class ConfiguredBaseModel(BaseModel):
         defer_build=True,
     )
 
-    linkml_meta: ClassVar[LinkML_Meta] = LinkML_Meta()
+    linkml_meta: ClassVar[LinkML_Meta] = LinkML_Meta.model_construct()
     neurodata_type: ClassVar[str | None] = None
     namespace: ClassVar[str | None] = None
     completed: ClassVar[tuple[str, ...]] = ()
@@ -115,10 +115,10 @@ class ConfiguredBaseModel(BaseModel):
         if schema is not None and not part:
             cls.namespace = schema
             cls.neurodata_type = cls.__name__
-            cls.linkml_meta = LinkML_Meta(tree_root=True)
+            cls.linkml_meta = LinkML_Meta.model_construct(tree_root=True)
             registry.register(cls)
         elif part:
-            cls.linkml_meta = LinkML_Meta(tree_root=False)
+            cls.linkml_meta = LinkML_Meta.model_construct(tree_root=False)
 
     @classmethod
     def from_value(cls, value: Any, **fields: Any) -> Self:

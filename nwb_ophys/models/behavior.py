@@ -1,7 +1,5 @@
 """Behavior: positions and directions, and the collections that say what they are of."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Devices and their models."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import ConfigDict

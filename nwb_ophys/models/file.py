@@ -1,7 +1,5 @@
 """The file as a whole, its subject, and its processing modules."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime

@@ -1,7 +1,5 @@
 """Image stacks over time, and single images."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Imaging planes, the movies recorded in them, and their motion correction."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

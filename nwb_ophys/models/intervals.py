@@ -1,7 +1,5 @@
 """Tables of intervals of time, and of events."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from nwb_ophys.models.series import TimeSeriesReferenceVectorData

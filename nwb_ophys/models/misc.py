@@ -1,7 +1,5 @@
 """Series of annotations and of intervals."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData

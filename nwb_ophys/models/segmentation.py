@@ -1,7 +1,5 @@
 """Regions of interest: their masks, and their traces."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

@@ -1,7 +1,5 @@
 """`TimeSeries` and its parts, and the reference from a table row into a series."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 import numpy as np

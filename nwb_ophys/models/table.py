@@ -1,7 +1,5 @@
 """The table family of hdmf-common 1.10.0: columns, ragged columns, regions, tables of tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -91,31 +89,6 @@ class ElementIdentifiers(Data, schema="hdmf-common"):
     array: Annotated[NDArray | None, Value("int32", ("num_elements",))] = None
 
 
-class DynamicTableRegion(VectorData, schema="hdmf-common"):
-    """Rows of another table, by their positions. Indexing gives those rows as a data frame.
-
-    Parameters
-    ----------
-    array
-        (row,), positions in the other table, from 0.
-    table
-        The table that the positions are in.
-    description
-        What is pointed at.
-    """
-
-    array: Annotated[NDArray | None, Value("int32", ("num_rows",))] = None
-    table: Annotated[DynamicTable | None, Ref()] = None
-
-    def __getitem__(self, index: Any) -> pandas.DataFrame:
-        """Give the rows that are pointed at; ``region.array[index]`` gives their positions."""
-        if self.table is None:
-            raise SchemaError(
-                "the region has no table", path=self.hdf5_path or self.name, field="table"
-            )
-        return self.table.to_dataframe(np.atleast_1d(np.asarray(self.array)[index]))
-
-
 class DynamicTable(Container, schema="hdmf-common"):
     """A table of named columns, which may be ragged, of several axes, or point into other tables.
 
@@ -143,7 +116,7 @@ class DynamicTable(Container, schema="hdmf-common"):
     vector_data: Annotated[Children[VectorData], Members(only=True)] = Field(
         default_factory=Children
     )
-    meanings_tables: Annotated[Children[MeaningsTable], Members("meanings_tables")] = Field(
+    meanings_tables: Annotated[Children["MeaningsTable"], Members("meanings_tables")] = Field(
         default_factory=Children
     )
 
@@ -242,7 +215,7 @@ class DynamicTable(Container, schema="hdmf-common"):
             return self.column(key)
         return super().__getitem__(key)
 
-    def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> pandas.DataFrame:
+    def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> "pandas.DataFrame":
         """Read the table, or some of its rows, into a data frame indexed by ``id``.
 
         Parameters
@@ -287,7 +260,7 @@ class DynamicTable(Container, schema="hdmf-common"):
         description: str,
         *,
         index: bool | Sequence[int] | None = None,
-        table: DynamicTable | None = None,
+        table: "DynamicTable | None" = None,
     ) -> VectorData:
         """Add a column.
 
@@ -344,7 +317,7 @@ class DynamicTable(Container, schema="hdmf-common"):
         name: str,
         data: Any,
         description: str,
-        table: DynamicTable | None,
+        table: "DynamicTable | None",
         target: VectorData | None = None,
     ) -> VectorData:
         values: dict[str, Any] = {"array": data, "description": description}
@@ -362,7 +335,7 @@ class DynamicTable(Container, schema="hdmf-common"):
 
     def create_region(
         self, rows: Any = None, *, name: str = "rois", description: str = "Rows of the table."
-    ) -> DynamicTableRegion:
+    ) -> "DynamicTableRegion":
         """Make a region of this table.
 
         Parameters
@@ -391,6 +364,31 @@ class DynamicTable(Container, schema="hdmf-common"):
 
     def _summary(self) -> str:
         return f"{len(self)} rows of {', '.join(self.colnames or ()) or 'no columns'}"
+
+
+class DynamicTableRegion(VectorData, schema="hdmf-common"):
+    """Rows of another table, by their positions. Indexing gives those rows as a data frame.
+
+    Parameters
+    ----------
+    array
+        (row,), positions in the other table, from 0.
+    table
+        The table that the positions are in.
+    description
+        What is pointed at.
+    """
+
+    array: Annotated[NDArray | None, Value("int32", ("num_rows",))] = None
+    table: Annotated[DynamicTable | None, Ref()] = None
+
+    def __getitem__(self, index: Any) -> "pandas.DataFrame":
+        """Give the rows that are pointed at; ``region.array[index]`` gives their positions."""
+        if self.table is None:
+            raise SchemaError(
+                "the region has no table", path=self.hdf5_path or self.name, field="table"
+            )
+        return self.table.to_dataframe(np.atleast_1d(np.asarray(self.array)[index]))
 
 
 class MeaningsTableMeaning(VectorData, part=True):
@@ -447,7 +445,7 @@ class AlignedDynamicTable(DynamicTable, schema="hdmf-common"):
         if "categories" not in data:
             self.categories = list(self.children)
 
-    def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> pandas.DataFrame:
+    def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> "pandas.DataFrame":
         """Read all tables into one data frame, with columns named by table and column."""
         pandas = _import_pandas()
         own = super().to_dataframe(rows, exclude=exclude)
@@ -482,9 +480,3 @@ def _import_pandas() -> Any:
     except ImportError as error:
         raise NWBError("data frames need pandas", hint="pip install 'nwb-ophys[pandas]'") from error
     return pandas
-
-
-# The tables name one another. Subclasses in other modules take over their fields, and could not
-# resolve these names there.
-for _model in (DynamicTableRegion, DynamicTable, MeaningsTable, AlignedDynamicTable):
-    _model.model_rebuild()

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_origin
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar, get_origin
 
 import numpy as np
 
 from nwb_ophys import models as nwb
-from nwb_ophys.children import Children
 from nwb_ophys.dtypes import Dims, DTypeSpec
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.plan import objects_in
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.specs import Catalog
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
-from nwb_ophys.testing.sessions import start_session, stamp
+from nwb_ophys.testing.sessions import stamp, start_session
 
 __all__ = ["Factory", "Sensible", "Values", "hand_written_models", "make", "make_session_with"]
 
@@ -57,6 +56,22 @@ class Values(Protocol):
         """Give rows of a table."""
 
 
+_SCALARS: Final[dict[str, Any]] = {
+    "age": "P90D",
+    "continuity": "continuous",
+    "emission_lambda": 513.0,
+    "excitation_lambda": 920.0,
+    "image_format": "PNG",
+    "indicator": "GCaMP6f",
+    "location": "Primary visual area",
+    "rate": 30.0,
+    "sex": "U",
+    "species": "Mus musculus",
+    "unit": "n.a.",
+}
+_LENGTHS: Final = (3, 4, 2)
+
+
 class Sensible:
     """Values that look like those of a real session, the same every time.
 
@@ -69,35 +84,23 @@ class Sensible:
     times = 7
     rows = 5
 
-    _SCALARS: dict[str, Any] = {
-        "age": "P90D",
-        "continuity": "continuous",
-        "emission_lambda": 513.0,
-        "excitation_lambda": 920.0,
-        "image_format": "PNG",
-        "indicator": "GCaMP6f",
-        "location": "Primary visual area",
-        "rate": 30.0,
-        "sex": "U",
-        "species": "Mus musculus",
-        "unit": "n.a.",
-    }
-    _LENGTHS = (3, 4, 2)
-
     def __init__(self, *, numbered: bool = False) -> None:
         self._count = 0
         self._numbered = numbered
 
     def name(self, cls: type[Any]) -> str:
+        """Name an object after its type."""
         self._count += 1
         return f"{cls.__name__}_{self._count}" if self._numbered else cls.__name__
 
     def wants(self, field: FieldLayout) -> bool:
+        """Leave out what may be left out."""
         return False
 
     def scalar(self, field: str, dtype: DTypeSpec) -> Any:
-        if field in self._SCALARS:
-            return self._SCALARS[field]
+        """Give a value that is usual for the field."""
+        if field in _SCALARS:
+            return _SCALARS[field]
         if dtype == "isodatetime":
             return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         if dtype in ("text", "ascii", "any"):
@@ -105,6 +108,7 @@ class Sensible:
         return 1.5 if str(dtype).startswith("float") or dtype == "numeric" else 1
 
     def array(self, dtype: DTypeSpec, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Count up from 0, so that no two elements are equal."""
         count = np.arange(np.prod(shape, dtype=int)).reshape(shape)
         if dtype in ("text", "ascii"):
             return np.array([f"text {n}" for n in count.flat], object).reshape(shape)
@@ -112,19 +116,23 @@ class Sensible:
             return np.asarray(count % 2 == 0)
         if dtype in ("float", "float32", "float64", "any"):
             return count / 2
-        return count.astype("i2" if dtype == "numeric" else np.dtype(f"{dtype}".rstrip() or "i4"))
+        return count.astype("int16" if dtype == "numeric" else str(dtype))
 
     def pick(self, options: Sequence[Any]) -> Any:
+        """Choose the first."""
         return options[0]
 
     def rest(self, axes: Sequence[str | int]) -> tuple[int, ...]:
-        lengths = zip(axes, self._LENGTHS, strict=False)
+        """Give lengths that differ from one another."""
+        lengths = zip(axes, _LENGTHS, strict=False)
         return tuple(axis if isinstance(axis, int) else length for axis, length in lengths)
 
     def counts(self) -> list[int]:
+        """Give none, one or two."""
         return [(row + 1) % 3 for row in range(self.rows)]
 
     def positions(self) -> list[int]:
+        """Give all rows."""
         return list(range(self.rows))
 
 
@@ -134,9 +142,17 @@ _INSTEAD: dict[type[Any], type[Any]] = {nwb.BaseImage: nwb.GrayscaleImage}
 _ALSO: dict[type[Any], tuple[str, ...]] = {
     nwb.DynamicTableRegion: ("table",),
     nwb.VectorIndex: ("target",),
+    nwb.IndexSeries: ("indexed_images",),
     nwb.MeaningsTable: ("target", "value", "meaning"),
 }
 """What the schema requires, though a constructor does without it."""
+
+
+def _also(cls: type[Any]) -> tuple[str, ...]:
+    if issubclass(cls, nwb.VectorIndex) and cls is not nwb.VectorIndex:
+        return ()  # it belongs to a table, whose column is told when it is written
+    return next((names for kind, names in _ALSO.items() if issubclass(cls, kind)), ())
+
 
 _FOLLOWS = frozenset(
     {
@@ -175,13 +191,20 @@ class Factory:
         name = cls.model_fields.get("name")
         if name is not None and "name" not in given and name.is_required():
             given["name"] = self.values.name(cls)
+            if cls is nwb.VectorIndex:
+                column = given.setdefault("target", self.linked(nwb.VectorData))
+                given["name"] = f"{column.name}_index"
         for one in layout_of(cls).fields.values():
             if one.name not in given and self._is_needed(cls, one, given):
                 given[one.name] = self._value(cls, one)
         if issubclass(cls, nwb.DynamicTable):
             self._complete_table(cls, given)
         if issubclass(cls, nwb.TimeSeries):
-            self._complete_series(given)
+            self._complete_series(cls, given)
+        if issubclass(cls, nwb.Images) and "order_of_images" not in given:
+            given["order_of_images"] = self.make(
+                nwb.ImagesOrderOfImages, array=list(given["children"])
+            )
         return cls(**given)
 
     def linked(self, cls: type[Any]) -> Any:
@@ -196,7 +219,7 @@ class Factory:
         marker = one.marker
         if isinstance(marker, Value) or one.info.is_required():
             return one.name != "file_create_date"
-        if any(issubclass(cls, kind) and one.name in names for kind, names in _ALSO.items()):
+        if one.name in _also(cls):
             return True
         if isinstance(marker, Members):
             return not one.groups and not marker.only and _needs_members(cls)
@@ -268,10 +291,11 @@ class Factory:
 
     # -- what spans fields -----------------------------------------------------------------------
 
-    def _complete_series(self, given: dict[str, Any]) -> None:
+    def _complete_series(self, cls: type[Any], given: dict[str, Any]) -> None:
         """Tell the times of samples in one of the two ways."""
         if not {"rate", "starting_time", "timestamps"} & given.keys():
-            if self.values.pick([True, False]):
+            irregular = issubclass(cls, (nwb.AnnotationSeries, nwb.IntervalSeries))
+            if not irregular and self.values.pick([True, False]):
                 given["rate"] = self.values.scalar("rate", "float32")
             else:
                 given["timestamps"] = self.values.array("float64", (self.values.times,))
@@ -312,7 +336,7 @@ class Factory:
 
 
 @cache
-def _needs_members(cls: type[Any]) -> bool:
+def _needs_members(cls: type) -> bool:
     """Tell whether the schema asks for one member at least."""
     catalog = Catalog.packed()
     for base in cls.__mro__:
@@ -348,12 +372,11 @@ def make(cls: type[M], /, **given: Any) -> M:
 
 @cache
 def hand_written_models() -> tuple[type[Any], ...]:
-    """List the models that objects can be made of, the parts of types included."""
+    """List the models that objects can be made of, parts of types included, bases first."""
     bases = (ConfiguredBaseModel, nwb.GroupModel, nwb.DatasetModel)
     everything = (getattr(nwb, name) for name in nwb.__all__)
-    return tuple(
-        cls for cls in everything if issubclass(cls, ConfiguredBaseModel) and cls not in bases
-    )
+    found = [cls for cls in everything if issubclass(cls, ConfiguredBaseModel) and cls not in bases]
+    return tuple(sorted(found, key=lambda cls: len(cls.__mro__)))
 
 
 # -- sessions around objects ---------------------------------------------------------------------
@@ -364,32 +387,46 @@ class _Place(NamedTuple):
     field: FieldLayout
 
 
-_GENERAL: tuple[Any, ...] = (nwb.Container, nwb.NWBContainer, nwb.Data, nwb.NWBData)
+_GENERAL: Final = (object, nwb.Container, nwb.NWBContainer, nwb.Data, nwb.NWBData)
 
 
 @cache
-def _route(cls: type[Any]) -> tuple[_Place, ...]:
-    """Find the places that lead from the root of a file to an object of a type, the nearest."""
-    is_part = "neurodata_type" not in cls.__dict__
-    routes: list[tuple[tuple[Any, ...], tuple[_Place, ...]]] = []
-    seen = {nwb.NWBFile}
+def _route(cls: type) -> tuple[_Place, ...]:
+    """Find the places that lead from the root of a file to an object of a type, the best way."""
+    ways: list[tuple[tuple[Any, ...], tuple[_Place, ...]]] = []
+    seen: set[type[Any]] = {nwb.NWBFile}
     queue: list[tuple[type[Any], tuple[_Place, ...]]] = [(nwb.NWBFile, ())]
     for owner, way in queue:
         for one in layout_of(owner).fields.values():
-            if not isinstance(one.marker, (Child, Members)):
-                continue
-            here = (*way, _Place(owner, one))
-            for kind in one.types or (object,):
-                exact = cls is kind
-                if exact or (issubclass(cls, kind) and (not is_part or kind is object)):
-                    last = kind in (*_GENERAL, object) or one.name == "stimulus_template"
-                    rank = (last and not exact, kind is object, len(here), cls.__mro__.index(kind))
-                    routes.append((rank, here))
-                for sub in hand_written_models():
-                    if issubclass(sub, kind) and kind is not object and sub not in seen:
-                        seen.add(sub)
-                        queue.append((sub, here))
-    return min(routes, key=lambda route: route[0])[1]
+            for kind in _kinds(one):
+                here = (*way, _Place(owner, one))
+                if _takes(kind, cls):
+                    ways.append((_rank(cls, kind, here), here))
+                if kind not in _GENERAL:
+                    new = [k for k in hand_written_models() if issubclass(k, kind)]
+                    queue += [(each, here) for each in new if each not in seen]
+                    seen.update(new)
+    return min(ways, key=lambda found: found[0])[1]
+
+
+def _kinds(one: FieldLayout) -> tuple[type[Any], ...]:
+    """Give the types that a field takes under any name, or under their own one."""
+    if isinstance(one.marker, Members):
+        return one.types or (object,)
+    named = isinstance(one.marker, Child) and "name" in one.types[0].model_fields
+    return () if not named or one.types[0].model_fields["name"].is_required() else one.types
+
+
+def _takes(kind: type[Any], cls: type[Any]) -> bool:
+    is_part = "neurodata_type" not in cls.__dict__
+    return kind in (cls, object) if is_part else issubclass(cls, kind)
+
+
+def _rank(cls: type[Any], kind: type[Any], way: tuple[_Place, ...]) -> tuple[Any, ...]:
+    """Say how good a place is: lower is better."""
+    general = kind in _GENERAL and kind is not cls
+    last = general or way[-1].field.name == "stimulus_template"
+    return kind is object, last, len(way), cls.__mro__.index(kind)
 
 
 def make_session_with(*objects: ConfiguredBaseModel) -> nwb.NWBFile:
