@@ -86,7 +86,7 @@ def get_type(namespace: str, name: str) -> type[Any]:
     SchemaError
         Where there is no such type.
     """
-    from nwb_ophys.models.base import NWBContainer
+    from nwb_ophys.models.container import NWBContainer
     from nwb_ophys.specs import Catalog
 
     catalog = Catalog.packed()

@@ -42,10 +42,10 @@ __all__ = [
     "Child",
     "Internal",
     "Link",
+    "Marker",
     "Members",
     "NDArray",
     "Ref",
-    "Marker",
     "Value",
 ]
 

@@ -17,7 +17,8 @@ from typing import Any, get_args
 
 from nwb_ophys.dtypes import DTypeSpec
 from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.models.base import ConfiguredBaseModel, DatasetModel
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.storage import Child, Link, Members, is_optional
 
 __all__ = ["model_stubs", "stub_of"]

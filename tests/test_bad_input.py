@@ -21,7 +21,6 @@ from small import MOVIE, PLANE, SEGMENTATION, TRACES, frames, small_file, small_
 
 import nwb_ophys as nwb
 from nwb_ophys import errors
-from nwb_ophys.hdf5.source import Source
 
 
 @pytest.fixture(scope="module")
@@ -481,7 +480,7 @@ class TestReadingIsForgiving:
             assert session.acquisition["movie"].data.unit is None
             assert session.acquisition["movie"].imaging_plane is None
             assert {str(problem) for problem in session.problems} == {
-                f"/, field 'identifier': the schema requires 'identifier' [missing]",
+                "/, field 'identifier': the schema requires 'identifier' [missing]",
                 f"{PLANE}, field 'location': the schema requires 'location' [missing]",
                 f"{MOVIE}/data, field 'unit': the schema requires 'unit' [missing]",
                 f"{MOVIE}, field 'imaging_plane': the schema requires 'imaging_plane' [missing]",
@@ -814,7 +813,7 @@ _FUZZ = """
     import nwb_ophys as nwb
     from nwb_ophys.layout import layout_of
     from nwb_ophys.hdf5.arrays import LazyArray
-    from nwb_ophys.models.base import GroupModel
+    from nwb_ophys.models.group import GroupModel
 
     def attempt(action):
         try:

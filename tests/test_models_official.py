@@ -14,7 +14,9 @@ import pytest
 
 import nwb_ophys.models as models
 from nwb_ophys.layout import layout_of
-from nwb_ophys.models.base import ConfiguredBaseModel, Dataset, Group
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.dataset import Dataset
+from nwb_ophys.models.group import Group
 from nwb_ophys.registry import hand_written
 from nwb_ophys.specs import Catalog
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref

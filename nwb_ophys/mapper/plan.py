@@ -18,7 +18,8 @@ from nwb_ophys.children import Children
 from nwb_ophys.errors import LinkError, SchemaError
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.session import Session, fingerprint
-from nwb_ophys.models.base import ConfiguredBaseModel, DatasetModel
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value, is_stream
 

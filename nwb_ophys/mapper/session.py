@@ -18,15 +18,10 @@ from nwb_ophys.hdf5.source import ExternalPolicy, Identity, Source
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper import reader
-from nwb_ophys.models.base import (
-    Dataset,
-    DatasetModel,
-    Group,
-    GroupModel,
-    NWBContainer,
-    NWBData,
-)
+from nwb_ophys.models.container import NWBContainer, NWBData
+from nwb_ophys.models.dataset import Dataset, DatasetModel
 from nwb_ophys.models.file import NWBFile
+from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.problems import Problem, Severity
 from nwb_ophys.specs import Catalog, cached_namespaces
 

@@ -18,7 +18,8 @@ from nwb_ophys.hdf5.source import Source
 from nwb_ophys.hdf5.values import has_references
 from nwb_ophys.layout import FieldLayout, Layout, layout_of
 from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join, objects_in
-from nwb_ophys.models.base import ConfiguredBaseModel, DatasetModel
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.specs import packed_namespaces
 from nwb_ophys.storage import Array, Attr, Ref, Value
 

@@ -1,19 +1,6 @@
 """The models of NWB types; importing this enters all of them into the registry."""
 
-from nwb_ophys.models.base import (
-    ConfiguredBaseModel,
-    Container,
-    Data,
-    Dataset,
-    DatasetModel,
-    Group,
-    GroupModel,
-    LinkML_Meta,
-    NWBContainer,
-    NWBData,
-    NWBDataInterface,
-    SimpleMultiContainer,
-)
+from nwb_ophys.models.base import ConfiguredBaseModel, LinkML_Meta
 from nwb_ophys.models.behavior import (
     BehavioralEpochs,
     BehavioralEvents,
@@ -25,6 +12,15 @@ from nwb_ophys.models.behavior import (
     SpatialSeries,
     SpatialSeriesData,
 )
+from nwb_ophys.models.container import (
+    Container,
+    Data,
+    NWBContainer,
+    NWBData,
+    NWBDataInterface,
+    SimpleMultiContainer,
+)
+from nwb_ophys.models.dataset import Dataset, DatasetModel
 from nwb_ophys.models.device import (
     Device,
     DeviceModel,
@@ -36,6 +32,7 @@ from nwb_ophys.models.file import (
     ScratchData,
     Subject,
 )
+from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.models.images import (
     BaseImage,
     ExternalImage,

@@ -1,40 +1,24 @@
-"""What all models stand on: loading on first touch, identity, browsing, and the root types."""
+"""What all models stand on: loading on first touch, identity, copies, dumps."""
 
 import copy
-import difflib
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from nwb_ophys import registry
 from nwb_ophys.children import Children
-from nwb_ophys.errors import MemberNotFoundError, SchemaError
-from nwb_ophys.layout import Layout, layout_of
-from nwb_ophys.storage import Array, Attr, Child, Internal, Link, Marker, Members, NDArray, Value
+from nwb_ophys.errors import SchemaError
+from nwb_ophys.layout import layout_of
+from nwb_ophys.storage import Internal, Link, Marker
 
 if TYPE_CHECKING:
     from nwb_ophys.binding import Binding
 
-__all__ = [
-    "ConfiguredBaseModel",
-    "Container",
-    "Data",
-    "Dataset",
-    "DatasetModel",
-    "Group",
-    "GroupModel",
-    "LinkML_Meta",
-    "NWBContainer",
-    "NWBData",
-    "NWBDataInterface",
-    "SimpleMultiContainer",
-]
-
-M = TypeVar("M", bound="ConfiguredBaseModel")
+__all__ = ["ConfiguredBaseModel", "LinkML_Meta", "new_id"]
 
 
 class LinkML_Meta(BaseModel):  # noqa: N801  (the name that the reference document gives it)
@@ -227,7 +211,7 @@ class ConfiguredBaseModel(BaseModel):
             if name == "hdf5_path":
                 value = None
             elif name == "object_id":
-                value = _new_id()
+                value = new_id()
             elif isinstance(value, Children):
                 value = Children([each(v) for v in value.values()], accepts=value._accepts)
             elif isinstance(value, ConfiguredBaseModel):
@@ -328,7 +312,8 @@ def _restore(cls: type[ConfiguredBaseModel]) -> ConfiguredBaseModel:
     return cls.__new__(cls)
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """Make an ``object_id``."""
     return str(uuid.uuid4())
 
 
@@ -360,389 +345,3 @@ def _dumped(value: Any, mode: str, is_link: bool) -> Any:
         if isinstance(value, (list, tuple)):
             return [_dumped(item, mode, True) for item in value]
     return value
-
-
-class DatasetModel(ConfiguredBaseModel):
-    """An object that is a dataset: an array with attributes, which behaves as the array."""
-
-    @classmethod
-    def from_value(cls, value: Any, **fields: Any) -> Self:
-        """Wrap an array, copy a dataset of a more general type, or take fields as a dictionary."""
-        field = layout_of(cls).value
-        if isinstance(value, dict) or field is None:
-            return super().from_value(value, **fields)
-        if isinstance(value, DatasetModel):
-            # What says more than an array keeps it: descriptions, units, the table of a region.
-            fields = {**value._carried(cls), **fields}
-            value = value._data
-        return cls(**{field.name: value}, **fields)
-
-    def _carried(self, cls: type[ConfiguredBaseModel]) -> dict[str, Any]:
-        """Give the fields, other than the data, that a copy of another class takes over."""
-        present, shared = self._fields_present(), layout_of(cls).fields
-        return {
-            name: getattr(self, name)
-            for name, field in layout_of(type(self)).fields.items()
-            if name in present
-            and name in shared
-            and name != "object_id"
-            and not isinstance(field.marker, Value)
-        }
-
-    @property
-    def _data(self) -> Any:
-        field = layout_of(type(self)).value
-        assert field is not None
-        return getattr(self, field.name)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis; nothing is read."""
-        return tuple(self._data.shape) if hasattr(self._data, "shape") else np.shape(self._data)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of the elements; nothing is read."""
-        data = self._data
-        return data.dtype if hasattr(data, "dtype") else np.asarray(data).dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return int(np.prod(self.shape, dtype=object))
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes that the whole array takes in memory."""
-        return self.size * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._data[index]
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        return iter(self._data)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        data = self._data
-        if hasattr(data, "__array__"):
-            array: np.ndarray[Any, Any] = data.__array__(dtype, copy=copy)
-            return array
-        return np.asarray(data, dtype)
-
-    def __float__(self) -> float:
-        return float(self._data)
-
-    def __int__(self) -> int:
-        return int(self._data)
-
-    def _summary(self) -> str:
-        data = self._data
-        if data is None:
-            return "no data"
-        return f"{self.dtype} {self.shape}" if hasattr(data, "shape") else repr(data)
-
-
-class GroupModel(ConfiguredBaseModel):
-    """An object that is a group.
-
-    Parameters
-    ----------
-    children
-        The members that the model does not declare, whatever they are.
-    """
-
-    children: Annotated[Children[Any], Members()] = Field(default_factory=Children)
-
-    @classmethod
-    def from_value(cls, value: Any, **fields: Any) -> Self:
-        """Make the model of a dictionary of its fields."""
-        return super().from_value(value, **fields)
-
-    def __getitem__(self, path: Any) -> Any:
-        """Give the object at a path below this one, or at an absolute path of the file.
-
-        Raises
-        ------
-        MemberNotFoundError
-            Where nothing is there; the message says what is.
-        LinkError
-            Where a link on the way leads nowhere.
-        """
-        if not isinstance(path, str):
-            raise TypeError(f"expected a name or a path, found {path!r}")
-        if path.startswith("/") and self._binding is not None:
-            root = self._binding.session.root
-            if root is not self:
-                return root[path]
-        model: Any = self
-        groups: tuple[str, ...] = ()
-        for part in path.strip("/").split("/"):
-            if not part:
-                continue
-            if not isinstance(model, GroupModel):
-                raise model_error(model, f"a {type(model).__name__} has no members", part)
-            found = model._member(groups, part)
-            if found is not None:
-                model, groups = found, ()
-            elif (*groups, part) in set(layout_of(type(model)).structural_groups()):
-                groups = (*groups, part)
-            else:
-                raise model._no_member(groups, part)
-        return model._structural(groups) if groups else model
-
-    def _member(self, groups: tuple[str, ...], name: str) -> Any:
-        """Find a member by its name in the file, in memory first, else in the file."""
-        layout = layout_of(type(self))
-        field = layout.members.get(groups, {}).get(name)
-        if field is not None and not isinstance(field.marker, Array):
-            return getattr(self, field.name)
-        for collection in layout.collections.get(groups, ()):
-            members = getattr(self, collection.name)
-            if name in members:
-                return members[name]
-        binding = self._binding
-        if binding is None:
-            value = getattr(self, field.name) if field is not None else None
-            return None if value is None else Dataset(name=name, array=value)
-        if name not in binding.member_names(groups) or self._was_removed(groups, name):
-            return None
-        return binding.member(groups, name)
-
-    def _was_removed(self, groups: tuple[str, ...], name: str) -> bool:
-        collections = layout_of(type(self)).collections.get(groups, ())
-        return any(name in getattr(self, one.name).removed for one in collections)
-
-    def _structural(self, groups: tuple[str, ...]) -> Any:
-        binding = self._binding
-        if binding is not None and groups[-1] in binding.member_names(groups[:-1]):
-            return binding.member(groups[:-1], groups[-1])
-        return Group(name=groups[-1], children=Children(dict(self._members_of(groups))))
-
-    def _no_member(self, groups: tuple[str, ...], name: str) -> MemberNotFoundError:
-        names = self._names_in(groups)
-        close = difflib.get_close_matches(name, names, n=1)
-        shown = ", ".join(map(repr, names[:10])) or "nothing"
-        here = (self.hdf5_path or self.__dict__.get("name") or "").rstrip("/")
-        return MemberNotFoundError(
-            f"there is no {name!r}; there is {shown}",
-            file=self._binding.file if self._binding is not None else None,
-            path="/".join((here, *groups)) or "/",
-            hint=f"did you mean {close[0]!r}?" if close else None,
-        )
-
-    def _names_in(self, groups: tuple[str, ...]) -> list[str]:
-        layout = layout_of(type(self))
-        names = dict.fromkeys(
-            name
-            for name, field in layout.members.get(groups, {}).items()
-            if self._binding is None and getattr(self, field.name) is not None
-        )
-        for collection in layout.collections.get(groups, ()):
-            names.update(dict.fromkeys(getattr(self, collection.name)))
-        if self._binding is not None:
-            names.update(
-                dict.fromkeys(
-                    name
-                    for name in self._binding.member_names(groups)
-                    if not self._was_removed(groups, name)
-                )
-            )
-        names.update(
-            dict.fromkeys(path[-1] for path in layout.structural_groups() if path[:-1] == groups)
-            if self._binding is None
-            else {}
-        )
-        return list(names)
-
-    def _members_of(self, groups: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        """Iterate over the objects directly in one of this object's groups, links left out."""
-        layout = layout_of(type(self))
-        for name, field in layout.members.get(groups, {}).items():
-            if isinstance(field.marker, Child):
-                value = getattr(self, field.name)
-                if value is not None:
-                    yield name, value
-        for collection in layout.collections.get(groups, ()):
-            yield from getattr(self, collection.name).items()
-
-    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
-        return iter(self._names_in(()))
-
-    def __contains__(self, path: object) -> bool:
-        try:
-            self[str(path)]
-        except LookupError:
-            return False
-        return True
-
-    def walk(self) -> Iterator[ConfiguredBaseModel]:
-        """Iterate over all objects in and below this one, each once; links are not followed."""
-        seen: set[int] = set()
-        stack: list[Any] = [self]
-        while stack:
-            model = stack.pop()
-            if id(model) in seen:
-                continue
-            seen.add(id(model))
-            yield model
-            if isinstance(model, GroupModel):
-                stack.extend(reversed(list(model._own_members())))
-
-    def _own_members(self) -> Iterator[ConfiguredBaseModel]:
-        """Iterate over the objects that lie in this one; what only a link leads to does not."""
-        layout = layout_of(type(self))
-        binding = self._binding
-        for groups in ((), *layout.structural_groups()):
-            linked = frozenset() if binding is None else binding.link_names(groups)
-            for name, field in layout.members.get(groups, {}).items():
-                assigned = field.name in self.model_fields_set
-                if isinstance(field.marker, Child) and (assigned or name not in linked):
-                    value = getattr(self, field.name)
-                    if value is not None:
-                        yield value
-            for collection in layout.collections.get(groups, ()):
-                members = getattr(self, collection.name)
-                for name in list(members):
-                    if name in members.added or name not in linked:
-                        yield members[name]
-            if binding is not None and groups:
-                for name in binding.member_names(groups):
-                    if (
-                        name not in linked
-                        and not layout.declares(groups, name)
-                        and not self._in_collections(groups, name)
-                    ):
-                        yield binding.member(groups, name)
-
-    def _in_collections(self, groups: tuple[str, ...], name: str) -> bool:
-        collections = layout_of(type(self)).collections.get(groups, ())
-        return self._was_removed(groups, name) or any(
-            name in getattr(self, one.name) for one in collections
-        )
-
-    def find(self, kind: type[M], name: str | None = None) -> Iterator[M]:
-        """Iterate over all objects of a type, or of a subtype, in and below this one.
-
-        Parameters
-        ----------
-        kind
-            A model class.
-        name
-            Only objects of this name.
-        """
-        for model in self.walk():
-            if isinstance(model, kind) and (name is None or getattr(model, "name", None) == name):
-                yield model
-
-    def _summary(self) -> str:
-        names = self._names_in(())
-        shown = ", ".join(names[:6])
-        return f"{shown}, ... {len(names)} in all" if len(names) > 6 else shown
-
-
-def model_error(model: Any, message: str, name: str) -> MemberNotFoundError:
-    """Make the error of a member that a model cannot have."""
-    binding = model._binding
-    return MemberNotFoundError(
-        f"{message}; {name!r} was asked for",
-        file=binding.file if binding is not None else None,
-        path=model.hdf5_path,
-    )
-
-
-class Group(GroupModel):
-    """A group without a neurodata type.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    """
-
-    name: Annotated[str, Internal()]
-
-
-class Dataset(DatasetModel):
-    """A dataset without a neurodata type.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    array
-        Its data, of any dtype and shape.
-    """
-
-    name: Annotated[str, Internal()]
-    array: Annotated[NDArray | None, Value("any", None)] = None
-
-
-class Container(GroupModel, schema="hdmf-common"):
-    """A group with a neurodata type: an object with an identity.
-
-    Parameters
-    ----------
-    name
-        Its name in the group that holds it.
-    object_id
-        A UUID that tells it from all others, made when it is authored. Files before schema 2.1.0
-        have none.
-    """
-
-    name: Annotated[str, Internal()]
-    object_id: Annotated[str | None, Attr()] = Field(default_factory=_new_id)
-
-
-class Data(DatasetModel, schema="hdmf-common"):
-    """A dataset with a neurodata type.
-
-    Parameters
-    ----------
-    name
-        Its name in the group that holds it.
-    object_id
-        A UUID that tells it from all others, made when it is authored.
-    array
-        Its data, of any dtype and shape.
-    """
-
-    name: Annotated[str, Internal()]
-    object_id: Annotated[str | None, Attr()] = Field(default_factory=_new_id)
-    array: Annotated[NDArray | None, Value("any", None)] = None
-
-
-class SimpleMultiContainer(Container, schema="hdmf-common"):
-    """A container of any containers and data.
-
-    Parameters
-    ----------
-    children
-        Its contents.
-    """
-
-    children: Annotated[Children[Container | Data], Members()] = Field(default_factory=Children)
-
-
-class NWBContainer(Container, schema="core"):
-    """A group of the core schema: metadata, or a holder of other objects."""
-
-
-class NWBData(Data, schema="core"):
-    """A dataset of the core schema."""
-
-
-class NWBDataInterface(NWBContainer, schema="core"):
-    """An object that holds data: what may lie in an acquisition or in a processing module."""
-
-
-def layout(model: ConfiguredBaseModel) -> Layout:
-    """Give the layout of a model's class."""
-    return layout_of(type(model))

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.models.base import NWBDataInterface
+from nwb_ophys.models.container import NWBDataInterface
 from nwb_ophys.models.misc import IntervalSeries
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData
 from nwb_ophys.storage import Array, Attr, Child, Internal, Members, NDArray, Value

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict
 
-from nwb_ophys.models.base import NWBContainer
+from nwb_ophys.models.container import NWBContainer
 from nwb_ophys.storage import Attr, Link
 
 __all__ = ["Device", "DeviceModel"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.models.base import Container, NWBContainer, NWBData, NWBDataInterface
+from nwb_ophys.models.container import Container, NWBContainer, NWBData, NWBDataInterface
 from nwb_ophys.models.device import Device, DeviceModel
 from nwb_ophys.models.images import Images
 from nwb_ophys.models.imaging import ImagingPlane

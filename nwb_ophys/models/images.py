@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.models.base import NWBData, NWBDataInterface
+from nwb_ophys.models.container import NWBData, NWBDataInterface
 from nwb_ophys.models.device import Device
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData
 from nwb_ophys.storage import Array, Attr, Child, Internal, Link, Members, NDArray, Value

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.models.base import DatasetModel, NWBContainer, NWBDataInterface
+from nwb_ophys.models.container import NWBContainer, NWBDataInterface
+from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.device import Device
 from nwb_ophys.models.images import ImageSeries
 from nwb_ophys.models.series import TimeSeries

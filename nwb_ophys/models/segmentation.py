@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.models.base import NWBDataInterface
+from nwb_ophys.models.container import NWBDataInterface
 from nwb_ophys.models.images import ImageSeries
 from nwb_ophys.models.imaging import ImagingPlane
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from nwb_ophys.errors import SchemaError
-from nwb_ophys.models.base import DatasetModel, GroupModel, NWBDataInterface
+from nwb_ophys.models.container import NWBDataInterface
+from nwb_ophys.models.dataset import DatasetModel
+from nwb_ophys.models.group import GroupModel
 from nwb_ophys.models.table import COLUMN_AXES, VectorData
 from nwb_ophys.storage import Array, Attr, Child, Internal, NDArray, Value
 

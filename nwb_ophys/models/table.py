@@ -9,7 +9,7 @@ from pydantic import Field
 from nwb_ophys.children import Children
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.layout import layout_of
-from nwb_ophys.models.base import Container, Data
+from nwb_ophys.models.container import Container, Data
 from nwb_ophys.ragged import RaggedColumn
 from nwb_ophys.storage import Attr, Child, Internal, Members, NDArray, Ref, Value
 

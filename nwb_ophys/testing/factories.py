@@ -201,6 +201,8 @@ class Factory:
             self._complete_table(cls, given)
         if issubclass(cls, nwb.TimeSeries):
             self._complete_series(cls, given)
+        if issubclass(cls, nwb.AlignedDynamicTable):
+            given.setdefault("children", [self.make(nwb.DynamicTable)])
         if issubclass(cls, nwb.Images) and "order_of_images" not in given:
             given["order_of_images"] = self.make(
                 nwb.ImagesOrderOfImages, array=list(given["children"])
@@ -222,7 +224,8 @@ class Factory:
         if one.name in _also(cls):
             return True
         if isinstance(marker, Members):
-            return not one.groups and not marker.only and _needs_members(cls)
+            # mypy thinks that classes cannot be hashed.
+            return not one.groups and not marker.only and _needs_members(cls)  # type: ignore[arg-type]
         if one.name in _FOLLOWS or getattr(marker, "fixed", None) is not None:
             return False
         if isinstance(marker, Attr) and marker.of is not None and given.get(marker.of) is None:
@@ -468,7 +471,7 @@ def put_into(session: nwb.NWBFile, *objects: ConfiguredBaseModel) -> None:
 
 
 def _put(session: nwb.NWBFile, model: Any, factory: Factory) -> None:
-    first, *inner = _route(type(model))
+    first, *inner = _route(type(model))  # type: ignore[arg-type]
     item = model
     for place in reversed(inner):
         several = isinstance(place.field.marker, Members)

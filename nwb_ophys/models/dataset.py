@@ -1,0 +1,115 @@
+"""Objects that are datasets: arrays with attributes, which behave as arrays."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
+
+import numpy as np
+
+from nwb_ophys.layout import layout_of
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.storage import Internal, NDArray, Value
+
+__all__ = ["Dataset", "DatasetModel"]
+
+
+class DatasetModel(ConfiguredBaseModel):
+    """An object that is a dataset: an array with attributes, which behaves as the array."""
+
+    @classmethod
+    def from_value(cls, value: Any, **fields: Any) -> Self:
+        """Wrap an array, copy a dataset of a more general type, or take fields as a dictionary."""
+        field = layout_of(cls).value
+        if isinstance(value, dict) or field is None:
+            return super().from_value(value, **fields)
+        if isinstance(value, DatasetModel):
+            # What says more than an array keeps it: descriptions, units, the table of a region.
+            fields = {**value._carried(cls), **fields}
+            value = value._data
+        return cls(**{field.name: value}, **fields)
+
+    def _carried(self, cls: type[ConfiguredBaseModel]) -> dict[str, Any]:
+        """Give the fields, other than the data, that a copy of another class takes over."""
+        present, shared = self._fields_present(), layout_of(cls).fields
+        return {
+            name: getattr(self, name)
+            for name, field in layout_of(type(self)).fields.items()
+            if name in present
+            and name in shared
+            and name != "object_id"
+            and not isinstance(field.marker, Value)
+        }
+
+    @property
+    def _data(self) -> Any:
+        field = layout_of(type(self)).value
+        assert field is not None
+        return getattr(self, field.name)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis; nothing is read."""
+        return tuple(self._data.shape) if hasattr(self._data, "shape") else np.shape(self._data)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements; nothing is read."""
+        data = self._data
+        return data.dtype if hasattr(data, "dtype") else np.asarray(data).dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes that the whole array takes in memory."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._data[index]
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return iter(self._data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        data = self._data
+        if hasattr(data, "__array__"):
+            array: np.ndarray[Any, Any] = data.__array__(dtype, copy=copy)
+            return array
+        return np.asarray(data, dtype)
+
+    def __float__(self) -> float:
+        return float(self._data)
+
+    def __int__(self) -> int:
+        return int(self._data)
+
+    def _summary(self) -> str:
+        data = self._data
+        if data is None:
+            return "no data"
+        return f"{self.dtype} {self.shape}" if hasattr(data, "shape") else repr(data)
+
+
+class Dataset(DatasetModel):
+    """A dataset without a neurodata type.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    array
+        Its data, of any dtype and shape.
+    """
+
+    name: Annotated[str, Internal()]
+    array: Annotated[NDArray | None, Value("any", None)] = None

@@ -1,0 +1,238 @@
+"""Objects that are groups: browsing by name and path, walking, finding."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import Field
+
+from nwb_ophys.children import Children
+from nwb_ophys.errors import MemberNotFoundError
+from nwb_ophys.layout import layout_of
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.dataset import Dataset
+from nwb_ophys.storage import Array, Child, Internal, Members
+
+__all__ = ["Group", "GroupModel"]
+
+M = TypeVar("M", bound=ConfiguredBaseModel)
+
+
+class GroupModel(ConfiguredBaseModel):
+    """An object that is a group.
+
+    Parameters
+    ----------
+    children
+        The members that the model does not declare, whatever they are.
+    """
+
+    children: Annotated[Children[Any], Members()] = Field(default_factory=Children)
+
+    @classmethod
+    def from_value(cls, value: Any, **fields: Any) -> Self:
+        """Make the model of a dictionary of its fields."""
+        return super().from_value(value, **fields)
+
+    def __getitem__(self, path: Any) -> Any:
+        """Give the object at a path below this one, or at an absolute path of the file.
+
+        Raises
+        ------
+        MemberNotFoundError
+            Where nothing is there; the message says what is.
+        LinkError
+            Where a link on the way leads nowhere.
+        """
+        if not isinstance(path, str):
+            raise TypeError(f"expected a name or a path, found {path!r}")
+        if path.startswith("/") and self._binding is not None:
+            root = self._binding.session.root
+            if root is not self:
+                return root[path]
+        model: Any = self
+        groups: tuple[str, ...] = ()
+        for part in path.strip("/").split("/"):
+            if not part:
+                continue
+            if not isinstance(model, GroupModel):
+                raise model_error(model, f"a {type(model).__name__} has no members", part)
+            found = model._member(groups, part)
+            if found is not None:
+                model, groups = found, ()
+            elif (*groups, part) in set(layout_of(type(model)).structural_groups()):
+                groups = (*groups, part)
+            else:
+                raise model._no_member(groups, part)
+        return model._structural(groups) if groups else model
+
+    def _member(self, groups: tuple[str, ...], name: str) -> Any:
+        """Find a member by its name in the file, in memory first, else in the file."""
+        layout = layout_of(type(self))
+        field = layout.members.get(groups, {}).get(name)
+        if field is not None and not isinstance(field.marker, Array):
+            return getattr(self, field.name)
+        for collection in layout.collections.get(groups, ()):
+            members = getattr(self, collection.name)
+            if name in members:
+                return members[name]
+        binding = self._binding
+        if binding is None:
+            value = getattr(self, field.name) if field is not None else None
+            return None if value is None else Dataset(name=name, array=value)
+        if name not in binding.member_names(groups) or self._was_removed(groups, name):
+            return None
+        return binding.member(groups, name)
+
+    def _was_removed(self, groups: tuple[str, ...], name: str) -> bool:
+        collections = layout_of(type(self)).collections.get(groups, ())
+        return any(name in getattr(self, one.name).removed for one in collections)
+
+    def _structural(self, groups: tuple[str, ...]) -> Any:
+        binding = self._binding
+        if binding is not None and groups[-1] in binding.member_names(groups[:-1]):
+            return binding.member(groups[:-1], groups[-1])
+        return Group(name=groups[-1], children=Children(dict(self._members_of(groups))))
+
+    def _no_member(self, groups: tuple[str, ...], name: str) -> MemberNotFoundError:
+        names = self._names_in(groups)
+        close = difflib.get_close_matches(name, names, n=1)
+        shown = ", ".join(map(repr, names[:10])) or "nothing"
+        here = (self.hdf5_path or self.__dict__.get("name") or "").rstrip("/")
+        return MemberNotFoundError(
+            f"there is no {name!r}; there is {shown}",
+            file=self._binding.file if self._binding is not None else None,
+            path="/".join((here, *groups)) or "/",
+            hint=f"did you mean {close[0]!r}?" if close else None,
+        )
+
+    def _names_in(self, groups: tuple[str, ...]) -> list[str]:
+        layout = layout_of(type(self))
+        names = dict.fromkeys(
+            name
+            for name, field in layout.members.get(groups, {}).items()
+            if self._binding is None and getattr(self, field.name) is not None
+        )
+        for collection in layout.collections.get(groups, ()):
+            names.update(dict.fromkeys(getattr(self, collection.name)))
+        if self._binding is not None:
+            names.update(
+                dict.fromkeys(
+                    name
+                    for name in self._binding.member_names(groups)
+                    if not self._was_removed(groups, name)
+                )
+            )
+        names.update(
+            dict.fromkeys(path[-1] for path in layout.structural_groups() if path[:-1] == groups)
+            if self._binding is None
+            else {}
+        )
+        return list(names)
+
+    def _members_of(self, groups: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        """Iterate over the objects directly in one of this object's groups, links left out."""
+        layout = layout_of(type(self))
+        for name, field in layout.members.get(groups, {}).items():
+            if isinstance(field.marker, Child):
+                value = getattr(self, field.name)
+                if value is not None:
+                    yield name, value
+        for collection in layout.collections.get(groups, ()):
+            yield from getattr(self, collection.name).items()
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        return iter(self._names_in(()))
+
+    def __contains__(self, path: object) -> bool:
+        try:
+            self[str(path)]
+        except LookupError:
+            return False
+        return True
+
+    def walk(self) -> Iterator[ConfiguredBaseModel]:
+        """Iterate over all objects in and below this one, each once; links are not followed."""
+        seen: set[int] = set()
+        stack: list[Any] = [self]
+        while stack:
+            model = stack.pop()
+            if id(model) in seen:
+                continue
+            seen.add(id(model))
+            yield model
+            if isinstance(model, GroupModel):
+                stack.extend(reversed(list(model._own_members())))
+
+    def _own_members(self) -> Iterator[ConfiguredBaseModel]:
+        """Iterate over the objects that lie in this one; what only a link leads to does not."""
+        layout = layout_of(type(self))
+        binding = self._binding
+        for groups in ((), *layout.structural_groups()):
+            linked = frozenset() if binding is None else binding.link_names(groups)
+            for name, field in layout.members.get(groups, {}).items():
+                assigned = field.name in self.model_fields_set
+                if isinstance(field.marker, Child) and (assigned or name not in linked):
+                    value = getattr(self, field.name)
+                    if value is not None:
+                        yield value
+            for collection in layout.collections.get(groups, ()):
+                members = getattr(self, collection.name)
+                for name in list(members):
+                    if name in members.added or name not in linked:
+                        yield members[name]
+            if binding is not None and groups:
+                for name in binding.member_names(groups):
+                    if (
+                        name not in linked
+                        and not layout.declares(groups, name)
+                        and not self._in_collections(groups, name)
+                    ):
+                        yield binding.member(groups, name)
+
+    def _in_collections(self, groups: tuple[str, ...], name: str) -> bool:
+        collections = layout_of(type(self)).collections.get(groups, ())
+        return self._was_removed(groups, name) or any(
+            name in getattr(self, one.name) for one in collections
+        )
+
+    def find(self, kind: type[M], name: str | None = None) -> Iterator[M]:
+        """Iterate over all objects of a type, or of a subtype, in and below this one.
+
+        Parameters
+        ----------
+        kind
+            A model class.
+        name
+            Only objects of this name.
+        """
+        for model in self.walk():
+            if isinstance(model, kind) and (name is None or getattr(model, "name", None) == name):
+                yield model
+
+    def _summary(self) -> str:
+        names = self._names_in(())
+        shown = ", ".join(names[:6])
+        return f"{shown}, ... {len(names)} in all" if len(names) > 6 else shown
+
+
+def model_error(model: Any, message: str, name: str) -> MemberNotFoundError:
+    """Make the error of a member that a model cannot have."""
+    binding = model._binding
+    return MemberNotFoundError(
+        f"{message}; {name!r} was asked for",
+        file=binding.file if binding is not None else None,
+        path=model.hdf5_path,
+    )
+
+
+class Group(GroupModel):
+    """A group without a neurodata type.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    """
+
+    name: Annotated[str, Internal()]
