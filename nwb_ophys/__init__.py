@@ -5,10 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nwb_ophys.api import link as link
-    from nwb_ophys.api import open as open
-    from nwb_ophys.api import read as read
-    from nwb_ophys.api import write as write
     from nwb_ophys.children import Children as Children
     from nwb_ophys.compare import Difference as Difference
     from nwb_ophys.compare import diff as diff
@@ -17,7 +13,11 @@ if TYPE_CHECKING:
     from nwb_ophys.models import *  # noqa: F403
     from nwb_ophys.problems import Problem as Problem
     from nwb_ophys.ragged import RaggedColumn as RaggedColumn
+    from nwb_ophys.reading import open as open
+    from nwb_ophys.reading import read as read
     from nwb_ophys.registry import get_type as get_type
+    from nwb_ophys.writing import link as link
+    from nwb_ophys.writing import write as write
 
 __version__ = "0.1.0"
 
@@ -29,10 +29,10 @@ _HOMES = {
     "RaggedColumn": "nwb_ophys.ragged",
     "diff": "nwb_ophys.compare",
     "get_type": "nwb_ophys.registry",
-    "link": "nwb_ophys.api",
-    "open": "nwb_ophys.api",
-    "read": "nwb_ophys.api",
-    "write": "nwb_ophys.api",
+    "link": "nwb_ophys.writing",
+    "open": "nwb_ophys.reading",
+    "read": "nwb_ophys.reading",
+    "write": "nwb_ophys.writing",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -67,10 +68,7 @@ class RaggedColumn:
             return []
         begin = int(bounds[0])
         flat = self.data[begin : int(bounds[-1])]
-        return [
-            flat[int(lower) - begin : int(upper) - begin]
-            for lower, upper in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        return [flat[int(lower) - begin : int(upper) - begin] for lower, upper in pairwise(bounds)]
 
     def __iter__(self) -> Iterator[Any]:
         block = 1024

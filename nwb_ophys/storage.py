@@ -74,7 +74,7 @@ class NDArray(Protocol):
     def __getitem__(self, index: Any, /) -> Any: ...
 
     def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """The whole array in memory."""
+        """Read the whole array into memory."""
 
 
 @dataclass(frozen=True)

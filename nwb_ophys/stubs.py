@@ -159,4 +159,6 @@ def _scalar(dtype: DTypeSpec) -> str:
         return "Any"
     if dtype.lstrip("u").startswith("int"):
         return "int"
-    return "float" if dtype.startswith("float") or dtype == "numeric" else _SCALARS.get(dtype, "Any")
+    if dtype.startswith("float") or dtype == "numeric":
+        return "float"
+    return _SCALARS.get(dtype, "Any")

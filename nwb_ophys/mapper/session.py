@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from nwb_ophys.models.dataset import Dataset, DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.problems import Problem, Severity
-from nwb_ophys.specs import Catalog, cached_namespaces
+
+if TYPE_CHECKING:
+    from nwb_ophys.specs import Catalog
 
 __all__ = ["Bound", "Region", "Session", "fingerprint"]
 
@@ -229,6 +231,8 @@ class Session:
         catalog = self._catalogs.get(id(source))
         if catalog is None:
             import h5py
+
+            from nwb_ophys.specs import Catalog, cached_namespaces
 
             try:
                 group = h5py.Group(root_of(source).child("specifications").id)

@@ -64,7 +64,7 @@ class ConfiguredBaseModel(BaseModel):
     neurodata_type: ClassVar[str | None] = None
     namespace: ClassVar[str | None] = None
     completed: ClassVar[tuple[str, ...]] = ()
-    """Fields that the schema requires and that the constructor completes where they are left out."""
+    """Required fields that the constructor completes where they are left out."""
 
     hdf5_path: Annotated[str | None, Internal()] = None
 

@@ -1,25 +1,19 @@
-"""Open, read and write sessions: the functions of the package."""
+"""Open and read sessions."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
-from nwb_ophys.errors import DataError, FileAccessError, NotNWBError, SchemaError
+from nwb_ophys.errors import NotNWBError
 from nwb_ophys.hdf5.arrays import LazyArray
-from nwb_ophys.hdf5.atomic import check_target
-from nwb_ophys.hdf5.datasets import Storage
 from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import ExternalPolicy, Source
-from nwb_ophys.mapper.eager import check_memory, load_all
-from nwb_ophys.mapper.plan import ExternalLink, make_plan
-from nwb_ophys.mapper.saving import save_as
 from nwb_ophys.mapper.session import Session
-from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.file import NWBFile
 
-__all__ = ["link", "open", "read", "write"]
+__all__ = ["open", "read"]
 
 
 def open(
@@ -123,6 +117,8 @@ def read(
     TooLargeError
         Where the arrays would take more than the available memory; it names the largest ones.
     """
+    from nwb_ophys.mapper.eager import check_memory, load_all
+
     with open(path, external_links=external_links) as lazy:
         source: Source = lazy._binding.session.source  # type: ignore[union-attr]
         image = source.image()
@@ -137,77 +133,3 @@ def read(
     for model in session.walk():
         load_all(model)
     return session
-
-
-def link(target: ConfiguredBaseModel) -> Any:
-    """Make an external link to an object of another opened file.
-
-    What it returns goes where the object itself could go: into a collection, or into a link field.
-
-    Parameters
-    ----------
-    target
-        The object.
-
-    Raises
-    ------
-    LinkError
-        Where the object is in no file.
-    """
-    return ExternalLink(target)
-
-
-def write(
-    session: NWBFile,
-    path: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
-    compression: str | None = "gzip",
-    progress: bool = False,
-) -> Path:
-    """Write a session to a file, all or nothing.
-
-    What came from an opened file and was not touched is carried over as it is stored. An opened
-    session that is written over its own file goes on with the new one.
-
-    Parameters
-    ----------
-    session
-        An authored session, or an opened one with or without changes.
-    path
-        Where to; its folder must exist.
-    overwrite
-        Whether a file there may be replaced.
-    compression
-        ``"gzip"`` or None, for new arrays.
-    progress
-        Whether long writes show a bar.
-
-    Returns
-    -------
-    pathlib.Path
-        Where the file lies, symbolic links resolved.
-
-    Raises
-    ------
-    FileExistsNWBError
-        Where a file is there and ``overwrite`` is not set.
-    SchemaError, LinkError
-        Where what was authored does not conform; nothing is written.
-    FileAccessError
-        Where the disk is full or cannot be written to; what was there stays as it was.
-    """
-    if not isinstance(session, NWBFile):
-        raise SchemaError(
-            f"expected an NWBFile, found {session!r} of type {type(session).__name__}"
-        )
-    storage = Storage(compression=compression, progress=progress)
-    target = check_target(path, overwrite=overwrite)
-    plan = make_plan(session)
-    try:
-        save_as(plan, target, storage)
-    except OSError as error:
-        if isinstance(error, (FileAccessError, DataError)):
-            raise
-        raise FileAccessError(f"the file cannot be written: {error}", file=path) from error
-    return target
