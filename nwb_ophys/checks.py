@@ -1,33 +1,285 @@
 """Rules that span the fields of an object: run before a write, never while a field is assigned.
 
-A rule is a small function that yields the field it is about and what is wrong with it.
+A rule is a small function that yields the field it is about and what is wrong with it. It looks at
+shapes, at arrays in memory, and at stored ones only where they are as short as an index; of streams
+it knows nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
-__all__ = ["broken_rules", "rule"]
+import numpy as np
+
+from nwb_ophys.models.images import Images, ImageSeries
+from nwb_ophys.models.imaging import ImagingPlane, MotionCorrection
+from nwb_ophys.models.segmentation import (
+    DfOverF,
+    Fluorescence,
+    ImageSegmentation,
+    PlaneSegmentation,
+    RoiResponseSeries,
+)
+from nwb_ophys.models.series import TimeSeries
+from nwb_ophys.models.table import (
+    AlignedDynamicTable,
+    DynamicTable,
+    DynamicTableRegion,
+    VectorData,
+    VectorIndex,
+)
+
+__all__ = ["Finding", "broken_rules", "rule"]
 
 Finding = tuple[str, str]
 Rule = Callable[[Any], Iterator[Finding]]
 
-_RULES: list[tuple[type[Any], Rule]] = []
+_RULES: list[tuple[tuple[type[Any], ...], Rule]] = []
+_SHORT = 1 << 20
 
 
-def rule(kind: type[Any]) -> Callable[[Rule], Rule]:
-    """Enter a rule for the objects of a type and its subtypes."""
+def rule(*kinds: type[Any]) -> Callable[[Rule], Rule]:
+    """Enter a rule for the objects of some types and their subtypes."""
 
     def enter(function: Rule) -> Rule:
-        _RULES.append((kind, function))
+        _RULES.append((kinds, function))
         return function
 
     return enter
 
 
+@cache
+def _rules_of(cls: type[Any]) -> tuple[Rule, ...]:
+    return tuple(function for kinds, function in _RULES if issubclass(cls, kinds))
+
+
 def broken_rules(model: Any) -> Iterator[Finding]:
     """Iterate over the fields of an object that break a rule, and how."""
-    for kind, function in _RULES:
-        if isinstance(model, kind):
-            yield from function(model)
+    for function in _rules_of(type(model)):
+        yield from function(model)
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    """Give the shape of an array or of a model of one; () where there is none to tell."""
+    array = getattr(array, "array", array)
+    return tuple(getattr(array, "shape", None) or ())
+
+
+def _length(array: Any) -> int | None:
+    shape = _shape(array)
+    return shape[0] if shape else None
+
+
+def _values(array: Any) -> np.ndarray[Any, Any] | None:
+    """Give an array in memory, or a stored one that is short; None for any other."""
+    array = getattr(array, "array", array)
+    shape = getattr(array, "shape", None)
+    if shape is None or (not isinstance(array, np.ndarray) and np.prod(shape) > _SHORT):
+        return None
+    return np.asarray(array)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+# -- tables ------------------------------------------------------------------------------------
+
+
+@rule(DynamicTable)
+def colnames_are_the_columns(table: DynamicTable) -> Iterator[Finding]:
+    """Every column is listed in ``colnames``, once, and nothing else is."""
+    listed = [str(name) for name in table.colnames or ()]
+    there = [name for name, _ in table._stored_columns()]
+    parts = []
+    if strangers := [name for name in listed if name not in there]:
+        parts.append(f"found {_listed(strangers)}, which is no column")
+    if missing := [name for name in there if name not in listed]:
+        found = "" if strangers else "found "
+        parts.append(f"{found}not {_listed(missing)}, which is one")
+    if parts:
+        yield "colnames", f"expected the names of the columns, {', and '.join(parts)}"
+    elif len(set(listed)) < len(listed):
+        twice = sorted({name for name in listed if listed.count(name) > 1})
+        yield "colnames", f"expected each column once, found {_listed(twice)} more than once"
+
+
+@rule(DynamicTable)
+def columns_have_one_length(table: DynamicTable) -> Iterator[Finding]:
+    """Every column has as many rows as there are identifiers."""
+    rows = _length(table.id)
+    for name, column in table._stored_columns():
+        outer: VectorData = column
+        while (index := table._index_of(outer.name)) is not None:
+            outer = index
+        count = _length(outer)
+        if rows is None:
+            rows = count  # the first column tells, where there are no identifiers
+        elif count is not None and count != rows:
+            yield name, f"expected {rows} rows, as the table has, found {count}"
+
+
+@rule(DynamicTable)
+def indices_stay_within_their_columns(table: DynamicTable) -> Iterator[Finding]:
+    """End offsets never decrease, and the last lies within the column that they cut."""
+    for name, index in table._all_vectors():
+        if not isinstance(index, VectorIndex):
+            continue
+        target = table._vector(name.removesuffix("_index"))
+        if target is None or not name.endswith("_index"):
+            yield name, f"an index of no column: there is no {name.removesuffix('_index')!r}"
+            continue
+        ends = _values(index)
+        if ends is None or ends.ndim != 1 or not ends.size:
+            continue
+        falls = np.flatnonzero(ends[1:] < ends[:-1])
+        if falls.size:
+            row = int(falls[0]) + 1
+            yield name, (
+                f"expected end offsets that never decrease, found {ends[row]} after "
+                f"{ends[row - 1]} in row {row}"
+            )
+        length = _length(target)
+        if length is not None and ends.max() > length:
+            yield name, (
+                f"expected end offsets within the {length} elements of {target.name!r}, found "
+                f"{ends.max()}"
+            )
+
+
+@rule(DynamicTableRegion)
+def regions_stay_within_their_tables(region: DynamicTableRegion) -> Iterator[Finding]:
+    """Rows that a region points at are rows of its table."""
+    if region.table is None:
+        yield "table", "a region needs the table that its rows are in, found None"
+        return
+    count, rows = _length(region.table.id), _values(region)
+    if count is None or rows is None or not rows.size:
+        return
+    wrong = rows[(rows < 0) | (rows >= count)]
+    if wrong.size:
+        yield "array", (
+            f"expected rows of {region.table.name!r}, from 0 to {count - 1}, found {wrong[0]}"
+        )
+
+
+@rule(AlignedDynamicTable)
+def categories_are_the_tables(table: AlignedDynamicTable) -> Iterator[Finding]:
+    """Every table is listed in ``categories``, and all have the same rows."""
+    if sorted(table.categories or ()) != sorted(table.children):
+        yield "categories", (
+            f"expected the names of the tables, {_listed(table.children) or 'none'}, found "
+            f"{_listed(table.categories or ()) or 'none'}"
+        )
+    rows = _length(table.id)
+    for name, part in table.children.items():
+        count = _length(part.id)
+        if rows is not None and count is not None and count != rows:
+            yield "children", f"expected {rows} rows in {name!r}, as the table has, found {count}"
+
+
+# -- series ------------------------------------------------------------------------------------
+
+
+@rule(TimeSeries)
+def times_are_told_once(series: TimeSeries) -> Iterator[Finding]:
+    """Either ``timestamps`` or ``starting_time`` with a rate above 0 tells the times."""
+    start = series.starting_time
+    if (series.timestamps is None) == (start is None):
+        found = "neither" if start is None else "both"
+        yield "timestamps", f"expected either timestamps or a rate, found {found}"
+    if start is not None and not (start.rate is not None and start.rate > 0):
+        yield "starting_time", f"expected a rate above 0, found {start.rate}"
+
+
+@rule(TimeSeries)
+def samples_have_times(series: TimeSeries) -> Iterator[Finding]:
+    """There is one time, and one control value, for each sample."""
+    if isinstance(series, ImageSeries) and series.external_file is not None:
+        return  # its samples are in other files
+    samples = _length(series.data)
+    for name in ("timestamps", "control"):
+        count = _length(getattr(series, name))
+        if count is not None and samples is not None and count != samples:
+            yield name, f"expected one for each of the {samples} samples, found {count}"
+
+
+@rule(ImageSeries)
+def external_files_hold_the_frames(series: ImageSeries) -> Iterator[Finding]:
+    """Frames are in ``data`` or in external files, and ``format`` says which."""
+    files = _length(series.external_file)
+    if (series.external_file is None) == (series.format == "external"):
+        wanted = "external files" if files is None else "the format 'external'"
+        found = "none" if files is None else repr(series.format)
+        yield "external_file" if files is None else "format", f"expected {wanted}, found {found}"
+    if files is None:
+        return
+    if series.data is not None and 0 not in (_shape(series.data) or (0,)):
+        yield "data", (
+            "expected no frames beside those of the external files, found an array of shape "
+            f"{_shape(series.data)}"
+        )
+    starts = _length(series.starting_frame)
+    if starts != files:
+        yield "starting_frame", f"expected one for each of the {files} files, found {starts}"
+
+
+@rule(RoiResponseSeries)
+def traces_belong_to_rois(series: RoiResponseSeries) -> Iterator[Finding]:
+    """There is one trace for each ROI."""
+    shape, rois = _shape(series.data), _length(series.rois)
+    traces = shape[1] if len(shape) > 1 else 1
+    if shape and rois is not None and rois != traces:
+        yield "rois", f"expected one for each of the {traces} traces in data, found {rois}"
+
+
+# -- planes and masks --------------------------------------------------------------------------
+
+
+@rule(PlaneSegmentation)
+def masks_are_given(table: PlaneSegmentation) -> Iterator[Finding]:
+    """There is a mask of one kind at least; pixels and voxels say where each ROI ends."""
+    if table.image_mask is None and table.pixel_mask is None and table.voxel_mask is None:
+        yield "image_mask", "expected masks: image_mask, pixel_mask or voxel_mask; found none"
+    for name in ("pixel_mask", "voxel_mask"):
+        if getattr(table, name) is not None and getattr(table, f"{name}_index") is None:
+            yield f"{name}_index", (
+                f"expected the end offsets of each ROI in {name!r}, found none; "
+                f"add_column({name!r}, masks, ..., index=True) makes them"
+            )
+
+
+@rule(PlaneSegmentation)
+def masks_fit_on_one_image(table: PlaneSegmentation) -> Iterator[Finding]:
+    """Pixels and voxels in memory lie on the images, where there are image masks too."""
+    size = _shape(table.image_mask)[1:]
+    for name in ("pixel_mask", "voxel_mask"):
+        points = getattr(getattr(table, name), "array", None)
+        if not isinstance(points, np.ndarray) or not points.size:
+            continue
+        for axis, count in zip("xyz", size, strict=False):
+            if axis in (points.dtype.names or ()) and points[axis].max() >= count:
+                yield name, (
+                    f"expected {axis} from 0 to {count - 1}, as image_mask has, found "
+                    f"{points[axis].max()}"
+                )
+
+
+@rule(ImagingPlane)
+def planes_have_channels(plane: ImagingPlane) -> Iterator[Finding]:
+    """There is one optical channel at least, and origin and spacing have the same axes."""
+    if not len(plane.children):
+        yield "children", "expected one OpticalChannel at least, found none"
+    origin, spacing = _length(plane.origin_coords), _length(plane.grid_spacing)
+    if origin is not None and spacing is not None and origin != spacing:
+        yield "grid_spacing", f"expected {origin} axes, as origin_coords has, found {spacing}"
+
+
+@rule(DfOverF, Fluorescence, ImageSegmentation, Images, MotionCorrection)
+def holders_hold_something(holder: Any) -> Iterator[Finding]:
+    """What only holds other objects has one at least."""
+    if not len(holder.children):
+        wanted = " or ".join(kind.__name__ for kind in holder.children._accepts)
+        yield "children", f"expected one {wanted or 'object'} at least, found none"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -156,6 +155,8 @@ class Children(MutableMapping[str, T], Generic[T]):
         try:
             item = self._items[name]
         except KeyError:
+            import difflib
+
             close = difflib.get_close_matches(str(name), self._items, n=1)
             names = ", ".join(map(repr, list(self._items)[:10])) or "nothing"
             raise MemberNotFoundError(

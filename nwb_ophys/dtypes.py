@@ -260,4 +260,5 @@ def _kind_of(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if shape:
         return f"an array of shape {tuple(shape)}"
-    return f"{value!r} of type {type(value).__name__}"
+    shown = value.item() if isinstance(value, np.generic) else value
+    return f"{shown!r} of type {type(value).__name__}"

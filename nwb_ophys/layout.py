@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -136,19 +136,23 @@ def layout_of(cls: type[BaseModel]) -> Layout:
 
 
 def _compile(cls: type[BaseModel]) -> Layout:
+    fields: dict[str, FieldLayout] = {}
+    hints: dict[str, Any] = {}
     if not cls.__pydantic_fields_complete__:
         # Types that name one another could not be resolved when their classes were made.
-        cls.model_rebuild(_types_namespace=_names_of(cls))
-    fields: dict[str, FieldLayout] = {}
+        hints = get_type_hints(cls, localns=names_of(cls), include_extras=True)
     for name, info in cls.model_fields.items():
-        markers = [item for item in info.metadata if isinstance(item, Marker)]
+        annotation, metadata = info.annotation, info.metadata
+        if name in hints:
+            annotation, *metadata = get_args(hints[name])
+        markers = [item for item in metadata if isinstance(item, Marker)]
         if len(markers) != 1:
             raise TypeError(
                 f"{cls.__name__}.{name} has {len(markers)} storage markers; every field has one, "
                 "outermost in its Annotated[...]"
             )
         if not isinstance(markers[0], Internal):
-            fields[name] = _compile_field(name, info, markers[0])
+            fields[name] = _compile_field(name, info, annotation, markers[0])
     value = next((one for one in fields.values() if isinstance(one.marker, Value)), None)
     layout = Layout(fields=fields, value=value)
     for one in fields.values():
@@ -158,7 +162,7 @@ def _compile(cls: type[BaseModel]) -> Layout:
     return layout
 
 
-def _names_of(cls: type[BaseModel]) -> dict[str, Any]:
+def names_of(cls: type[BaseModel]) -> dict[str, Any]:
     """Gather the names that the annotations of a class and of its bases may use."""
     names: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
@@ -166,8 +170,7 @@ def _names_of(cls: type[BaseModel]) -> dict[str, Any]:
     return names
 
 
-def _compile_field(name: str, info: FieldInfo, marker: Marker) -> FieldLayout:
-    annotation = info.annotation
+def _compile_field(name: str, info: FieldInfo, annotation: Any, marker: Marker) -> FieldLayout:
     groups: tuple[str, ...] = ()
     stored = name
     if isinstance(marker, Attr):

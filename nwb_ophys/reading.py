@@ -92,7 +92,7 @@ def check_version(root: Node) -> None:
             field="nwb_version",
         )
     number = version.removeprefix("NWB-")
-    if not number.startswith("2"):
+    if number.split(".")[0] != "2":
         raise NotNWBError(
             f"expected NWB version 2, found {version!r}",
             file=root.file,

@@ -7,12 +7,12 @@ without a class. Its members stay reachable through that base.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import types
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SchemaError
+from nwb_ophys.models import HOMES
 
 if TYPE_CHECKING:
     from nwb_ophys.specs import Catalog
@@ -33,10 +33,12 @@ def register(cls: type[Any]) -> None:
 
 
 def hand_written(namespace: str, name: str) -> type[Any] | None:
-    """Find the hand-written model of a type."""
-    importlib.import_module("nwb_ophys.models")
+    """Find the hand-written model of a type; its module loads now."""
     if namespace not in _FAMILY:
         return None
+    home = HOMES.get(name)
+    if home is not None:
+        importlib.import_module(f"nwb_ophys.models.{home}")
     for family in (namespace, *_FAMILY):
         found = _HAND_WRITTEN.get((family, name))
         if found is not None:
@@ -92,6 +94,8 @@ def get_type(namespace: str, name: str) -> type[Any]:
     catalog = Catalog.packed()
     entry = catalog.get(namespace, name)
     if entry is None:
+        import difflib
+
         known = sorted({one.name for one in catalog.types()})
         close = difflib.get_close_matches(name, known, n=1)
         raise SchemaError(
@@ -107,6 +111,9 @@ def _derive(namespace: str, name: str, base: type[Any]) -> type[Any]:
     if cls is None:
         doc = f"The type {name} of namespace {namespace}, known as a {base.__name__}."
         body = {"__doc__": doc, "__module__": __name__}
-        made = types.new_class(name, (base,), {"schema": namespace}, lambda own: own.update(body))
+        # A name from a file may hold what no class name can: bytes that are no UTF-8, zeros.
+        shown = name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+        made = types.new_class(shown, (base,), {"schema": namespace}, lambda own: own.update(body))
+        made.neurodata_type = name
         cls = _DERIVED.setdefault(key, made)
     return cls

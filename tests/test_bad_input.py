@@ -493,7 +493,7 @@ class TestReadingIsForgiving:
              "expected a single float32, found the text 'green'"),
             (f"{PLANE}/excitation_lambda", [1.0, 2.0], "excitation_lambda",
              "expected a single float32, found an array of shape (2,)"),
-            (f"{PLANE}/location", 5, "location", "expected text, found 5 of type int"),
+            (f"{PLANE}/location", 5, "location", "expected text, found 5 of type int64"),
             ("/session_start_time", "yesterday", "session_start_time",
              "expected an ISO 8601 date, found 'yesterday'"),
             (f"{MOVIE}/timestamps", np.arange(3, dtype="i4"), "timestamps",
@@ -613,7 +613,8 @@ class TestReadingIsForgiving:
             session[SEGMENTATION].description = "changed here"
             nwb.write(session, path.parent / "copy.nwb")
         assert {d.path for d in nwb.diff(path, path.parent / "copy.nwb")} == {
-            "/general/notes", SEGMENTATION
+            "/general/notes",
+            f"{SEGMENTATION}@description",
         }
 
 
@@ -756,7 +757,7 @@ def test_unknown_filter(path: Path) -> None:
         with pytest.raises(nwb.DataError, match=message):
             session[MOVIE].data[0]
         nwb.write(session, path.parent / "copy.nwb")
-    assert nwb.diff(path, path.parent / "copy.nwb") == []
+    assert (path.parent / "copy.nwb").read_bytes() == path.read_bytes()
 
 
 def test_use_after_close(path: Path) -> None:

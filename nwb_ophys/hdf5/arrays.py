@@ -315,11 +315,10 @@ class LazyArray:
 
     def _open(self) -> h5d.DatasetID:
         """Return the dataset, to read data from."""
-        dataset = self._handle.dataset()
         if not self._checked:
             self._handle.check_readable()
             self._checked = True
-        return dataset
+        return self._handle.dataset()
 
     @property
     def _form(self) -> _Form:

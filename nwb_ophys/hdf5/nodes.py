@@ -5,6 +5,7 @@ A node is told by its address, which every hard link carries; HDF5 is never aske
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple
@@ -171,19 +172,30 @@ class Node:
     def check_readable(self) -> None:
         """Refuse a dataset whose data lie in files that may not be opened.
 
+        Others are then looked for beside this file, as those of links are; HDF5 left to itself
+        would look for raw data in the working folder.
+
         Raises
         ------
         LinkError
             Naming the file that is out of bounds.
         """
-        for file in external_files(self.id):
+        outside = list(external_files(self.id))
+        for file in outside:
             if not self.source.may_open(self.source.beside(file)):
                 raise LinkError(
                     f"the data lie in another file, {file!r}, which may not be opened",
                     file=self.file,
                     path=self.path,
-                    hint=_ALLOW,
+                    hint=self.source.how_to_allow,
                 )
+        if outside:
+            access = h5p.create(h5p.DATASET_ACCESS)
+            access.set_efile_prefix(os.fsencode(self.source.folder))
+            access.set_virtual_prefix(os.fsencode(self.source.folder))
+            with self.source.lock, explained(self.source, self.path, "the data cannot be opened"):
+                self._id = None  # an open dataset keeps the prefixes that it has
+                self._id = h5d.open(self.source.id, _raw(self.path), access)
 
     def __reduce__(self) -> tuple[Any, ...]:
         source = self.source
@@ -299,7 +311,7 @@ class Node:
                 f"the external link leads to {record.file!r}, which may not be opened",
                 file=self.file,
                 path=here,
-                hint=_ALLOW,
+                hint=self.source.how_to_allow,
             )
         try:
             return self.source.sibling(target)
@@ -316,12 +328,6 @@ class Node:
 
 def _raw(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
-
-
-_ALLOW = (
-    'only files below the folder of the session are opened; open(..., external_links="all") '
-    "allows others"
-)
 
 
 def _pointer(reference: Any, file: h5py.h5f.FileID) -> Any:

@@ -107,6 +107,7 @@ class Source:
             self._object = target
             self._file = _open_object(target, self.file)
         self.folder = os.path.dirname(os.path.abspath(self.file))
+        self.bounds = self.folder
         if self.path is not None:
             self.siblings[os.path.realpath(self.path)] = self
 
@@ -217,7 +218,7 @@ class Source:
             if other is None:
                 other = Source(path, external=self.external)
                 other.lock, other.resolver = self.lock, self.resolver
-                other.siblings = self.siblings
+                other.siblings, other.bounds = self.siblings, self.bounds
                 self.siblings[key] = other
             return other
 
@@ -227,8 +228,21 @@ class Source:
             return True
         if self.external == "none":
             return False
-        folder = os.path.realpath(self.folder)
-        return os.path.commonpath([folder, os.path.realpath(target)]) == folder
+        folder = os.path.realpath(self.bounds)
+        try:
+            return os.path.commonpath([folder, os.path.realpath(target)]) == folder
+        except ValueError:  # on another drive
+            return False
+
+    @property
+    def how_to_allow(self) -> str:
+        """Say what allows files to be opened that `may_open` refuses."""
+        if self.external == "none":
+            return 'open(..., external_links="folder") allows files below its folder, "all" any'
+        return (
+            "only files below the folder of the session are opened; "
+            'open(..., external_links="all") allows others'
+        )
 
     def beside(self, target: str) -> str:
         """Resolve the file name of an external link, which is relative to this file's folder."""

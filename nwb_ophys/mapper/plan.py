@@ -336,8 +336,7 @@ def _check_owner(session: Session, model: Any) -> None:
     """Check the rules of the object that a changed dataset is a part or a column of."""
     path = model.hdf5_path.rpartition("/")[0]
     owner = session.root[path] if path else session.root
-    for name, message in broken_rules(owner):
-        raise SchemaError(message, path=path, field=name)
+    _check_rules(owner, path or "/")
 
 
 def _still_there(plan: Plan, model: Any, one: FieldLayout, name: str) -> bool:
@@ -443,7 +442,17 @@ def _check(plan: Plan, model: Any, path: str, fields: Any, *, new: bool) -> None
             raise SchemaError(
                 f"the schema requires a {one.stored!r}, found None", path=path, field=one.name
             )
-    for name, message in broken_rules(model):
+    _check_rules(model, path)
+
+
+def _check_rules(model: Any, path: str) -> None:
+    """Refuse an object that breaks a rule, unless it did so in the file already."""
+    broken = list(broken_rules(model))
+    if broken and model._binding is not None:
+        with model._binding.session.as_stored() as stored:
+            before = set(broken_rules(stored[model.hdf5_path]))
+        broken = [finding for finding in broken if finding not in before]
+    for name, message in broken:
         raise SchemaError(message, path=path, field=name)
 
 
@@ -495,8 +504,8 @@ def _require_home(plan: Plan, path: str, name: str, target: Any) -> None:
 
 
 def _suggestion(target: Any) -> str:
-    for one in layout_of(NWBFile).fields.values():
-        is_group = isinstance(one.marker, Members) and one.groups
-        if is_group and one.types and isinstance(target, one.types):
-            return f": session.{one.name}.add(...)"
+    for kind in type(target).__mro__:  # the place that is meant for it, before general ones
+        for one in layout_of(NWBFile).fields.values():
+            if isinstance(one.marker, Members) and one.groups and kind in one.types:
+                return f": session.{one.name}.add(...)"
     return ""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["pointed", "read_field"]
 
 _ABSENT: Any = object()
+_SMALL = 1 << 16
+"""The most elements that are read at once where the schema has a single one, or a short list."""
 
 
 def read_field(bound: Bound, model: Any, field: FieldLayout) -> Any:
@@ -161,6 +163,9 @@ def _data(bound: Bound, field: FieldLayout, marker: Array | Value, node: Node) -
     array = LazyArray(node)
     if marker.shape == () or field.is_list:
         value = read_scalar(node.dataset())
+        if value is None and array.size > _SMALL:
+            _note(bound, field, "shape", f"expected few values, found shape {array.shape}")
+            return array
         return _decoded(bound, field, marker, array[()] if value is None else value)
     if array.shape is None:
         _note(bound, field, "shape", "expected an array, found a null dataspace")

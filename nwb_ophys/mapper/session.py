@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -88,6 +88,16 @@ class Session:
     def close(self) -> None:
         """Close the file and all that were opened on its behalf."""
         self.source.close()
+
+    @contextmanager
+    def as_stored(self) -> Iterator[Any]:
+        """Open the file once more, and give its session without the changes of this one."""
+        source = self.source
+        again = Source(source.path or source.image() or b"", external=source.external)
+        try:
+            yield Session(again).root
+        finally:
+            again.close()
 
     def problem(
         self, path: str, field: str, rule: str, message: str, severity: Severity = "error"
@@ -178,11 +188,13 @@ class Session:
         if not is_group and not node.is_dataset:
             raise LinkError("a named datatype is no object", file=node.file, path=node.path)
         kind = GroupModel if is_group else DatasetModel
+        untyped: type[Any] = NWBContainer if is_group else NWBData
         first = declared[0] if declared else None
         type_name = node.attributes.get("neurodata_type")
         if isinstance(type_name, str):
             namespace = node.attributes.get("namespace")
-            cls = self._resolve_type(node, namespace, type_name, is_group)
+            base = first if first is not None and issubclass(first, kind) else None
+            cls = self._resolve_type(node, namespace, type_name, base or untyped)
             if first is not None and not issubclass(cls, declared):
                 # What a parent declares of a member may be more than the member says of itself:
                 # a part of its own, or a type that older schemas did not have yet.
@@ -191,6 +203,8 @@ class Session:
                 else:
                     wanted = " or ".join(one.__name__ for one in declared)
                     self.problem(node.path, "", "type", f"expected {wanted}, found {cls.__name__}")
+                    if node.path == "/":  # whatever it says, it is the file
+                        cls = first
         elif first is not None:
             cls = first
             if first.neurodata_type is not None:
@@ -208,7 +222,10 @@ class Session:
             return plain
         return cls
 
-    def _resolve_type(self, node: Node, namespace: Any, name: str, is_group: bool) -> type[Any]:
+    def _resolve_type(
+        self, node: Node, namespace: Any, name: str, fallback: type[Any]
+    ) -> type[Any]:
+        """Find the class of a type; one that is specified nowhere is known as the fallback."""
         if not isinstance(namespace, str):
             self.problem(node.path, "namespace", "missing", f"the type {name!r} names no namespace")
             namespace = "core"
@@ -224,7 +241,7 @@ class Session:
                 f"the type {name!r} of namespace {namespace!r} is specified nowhere",
                 "warning",
             )
-        return registry.resolve(namespace, name, catalog, NWBContainer if is_group else NWBData)
+        return registry.resolve(namespace, name, catalog, fallback)
 
     def catalog(self, source: Source) -> Catalog:
         """Give the types that a file's cached specifications define, read when first needed."""
@@ -323,6 +340,8 @@ def _at(session: Session, source_path: str | None, path: str) -> Any:
 def fingerprint(value: Any) -> Any:
     """Give what tells a list or an array in memory from a changed one, without a copy of it."""
     if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":
+        import hashlib
+
         digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes()).digest()
         return value.dtype.str, value.shape, digest
     return value.tolist() if isinstance(value, np.ndarray) else list(value)

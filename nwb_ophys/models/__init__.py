@@ -1,208 +1,163 @@
-"""The models of NWB types; importing this enters all of them into the registry."""
+"""The models of NWB types, each module of them loaded when one of its models is first named."""
 
-from nwb_ophys.models.base import ConfiguredBaseModel, LinkML_Meta
-from nwb_ophys.models.behavior import (
-    BehavioralEpochs,
-    BehavioralEvents,
-    BehavioralTimeSeries,
-    CompassDirection,
-    EyeTracking,
-    Position,
-    PupilTracking,
-    SpatialSeries,
-    SpatialSeriesData,
-)
-from nwb_ophys.models.container import (
-    Container,
-    Data,
-    NWBContainer,
-    NWBData,
-    NWBDataInterface,
-    SimpleMultiContainer,
-)
-from nwb_ophys.models.dataset import Dataset, DatasetModel
-from nwb_ophys.models.device import (
-    Device,
-    DeviceModel,
-)
-from nwb_ophys.models.file import (
-    LabMetaData,
-    NWBFile,
-    ProcessingModule,
-    ScratchData,
-    Subject,
-)
-from nwb_ophys.models.group import Group, GroupModel
-from nwb_ophys.models.images import (
-    BaseImage,
-    ExternalImage,
-    GrayscaleImage,
-    Image,
-    ImageMaskSeries,
-    ImageReferences,
-    Images,
-    ImageSeries,
-    ImageSeriesData,
-    ImagesOrderOfImages,
-    IndexSeries,
-    IndexSeriesData,
-    OpticalSeries,
-    OpticalSeriesData,
-    RGBAImage,
-    RGBImage,
-)
-from nwb_ophys.models.imaging import (
-    CorrectedImageStack,
-    ImagingPlane,
-    MotionCorrection,
-    OnePhotonSeries,
-    OpticalChannel,
-    TwoPhotonSeries,
-    TwoPhotonSeriesFieldOfView,
-)
-from nwb_ophys.models.intervals import (
-    DurationVectorData,
-    EventsTable,
-    EventsTableAnnotation,
-    EventsTableDuration,
-    EventsTableTimestamp,
-    TimeIntervals,
-    TimeIntervalsStartTime,
-    TimeIntervalsStopTime,
-    TimeIntervalsTags,
-    TimeIntervalsTagsIndex,
-    TimeIntervalsTimeseriesIndex,
-    TimestampVectorData,
-)
-from nwb_ophys.models.misc import (
-    AnnotationSeries,
-    AnnotationSeriesData,
-    IntervalSeries,
-    IntervalSeriesData,
-)
-from nwb_ophys.models.segmentation import (
-    DfOverF,
-    Fluorescence,
-    ImageSegmentation,
-    PlaneSegmentation,
-    PlaneSegmentationImageMask,
-    PlaneSegmentationPixelMask,
-    PlaneSegmentationPixelMaskIndex,
-    PlaneSegmentationVoxelMask,
-    PlaneSegmentationVoxelMaskIndex,
-    RoiResponseSeries,
-    RoiResponseSeriesData,
-    RoiResponseSeriesRois,
-)
-from nwb_ophys.models.series import (
-    TimeSeries,
-    TimeSeriesData,
-    TimeSeriesReferenceVectorData,
-    TimeSeriesStartingTime,
-    TimeSeriesSync,
-)
-from nwb_ophys.models.table import (
-    AlignedDynamicTable,
-    DynamicTable,
-    DynamicTableRegion,
-    ElementIdentifiers,
-    MeaningsTable,
-    MeaningsTableMeaning,
-    VectorData,
-    VectorIndex,
-)
+from __future__ import annotations
 
-__all__ = [
-    "AlignedDynamicTable",
-    "AnnotationSeries",
-    "AnnotationSeriesData",
-    "BaseImage",
-    "BehavioralEpochs",
-    "BehavioralEvents",
-    "BehavioralTimeSeries",
-    "CompassDirection",
-    "ConfiguredBaseModel",
-    "Container",
-    "CorrectedImageStack",
-    "Data",
-    "Dataset",
-    "DatasetModel",
-    "Device",
-    "DeviceModel",
-    "DfOverF",
-    "DurationVectorData",
-    "DynamicTable",
-    "DynamicTableRegion",
-    "ElementIdentifiers",
-    "EventsTable",
-    "EventsTableAnnotation",
-    "EventsTableDuration",
-    "EventsTableTimestamp",
-    "ExternalImage",
-    "EyeTracking",
-    "Fluorescence",
-    "GrayscaleImage",
-    "Group",
-    "GroupModel",
-    "Image",
-    "ImageMaskSeries",
-    "ImageReferences",
-    "ImageSegmentation",
-    "ImageSeries",
-    "ImageSeriesData",
-    "Images",
-    "ImagesOrderOfImages",
-    "ImagingPlane",
-    "IndexSeries",
-    "IndexSeriesData",
-    "IntervalSeries",
-    "IntervalSeriesData",
-    "LabMetaData",
-    "LinkML_Meta",
-    "MeaningsTable",
-    "MeaningsTableMeaning",
-    "MotionCorrection",
-    "NWBContainer",
-    "NWBData",
-    "NWBDataInterface",
-    "NWBFile",
-    "OnePhotonSeries",
-    "OpticalChannel",
-    "OpticalSeries",
-    "OpticalSeriesData",
-    "PlaneSegmentation",
-    "PlaneSegmentationImageMask",
-    "PlaneSegmentationPixelMask",
-    "PlaneSegmentationPixelMaskIndex",
-    "PlaneSegmentationVoxelMask",
-    "PlaneSegmentationVoxelMaskIndex",
-    "Position",
-    "ProcessingModule",
-    "PupilTracking",
-    "RGBAImage",
-    "RGBImage",
-    "RoiResponseSeries",
-    "RoiResponseSeriesData",
-    "RoiResponseSeriesRois",
-    "ScratchData",
-    "SimpleMultiContainer",
-    "SpatialSeries",
-    "SpatialSeriesData",
-    "Subject",
-    "TimeIntervals",
-    "TimeIntervalsStartTime",
-    "TimeIntervalsStopTime",
-    "TimeIntervalsTags",
-    "TimeIntervalsTagsIndex",
-    "TimeIntervalsTimeseriesIndex",
-    "TimeSeries",
-    "TimeSeriesData",
-    "TimeSeriesReferenceVectorData",
-    "TimeSeriesStartingTime",
-    "TimeSeriesSync",
-    "TimestampVectorData",
-    "TwoPhotonSeries",
-    "TwoPhotonSeriesFieldOfView",
-    "VectorData",
-    "VectorIndex",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nwb_ophys.models.base import *  # noqa: F403
+    from nwb_ophys.models.behavior import *  # noqa: F403
+    from nwb_ophys.models.container import *  # noqa: F403
+    from nwb_ophys.models.dataset import *  # noqa: F403
+    from nwb_ophys.models.device import *  # noqa: F403
+    from nwb_ophys.models.file import *  # noqa: F403
+    from nwb_ophys.models.group import *  # noqa: F403
+    from nwb_ophys.models.images import *  # noqa: F403
+    from nwb_ophys.models.imaging import *  # noqa: F403
+    from nwb_ophys.models.intervals import *  # noqa: F403
+    from nwb_ophys.models.misc import *  # noqa: F403
+    from nwb_ophys.models.segmentation import *  # noqa: F403
+    from nwb_ophys.models.series import *  # noqa: F403
+    from nwb_ophys.models.table import *  # noqa: F403
+
+_MODULES = {
+    "base": (
+        "ConfiguredBaseModel",
+        "LinkML_Meta",
+    ),
+    "behavior": (
+        "BehavioralEpochs",
+        "BehavioralEvents",
+        "BehavioralTimeSeries",
+        "CompassDirection",
+        "EyeTracking",
+        "Position",
+        "PupilTracking",
+        "SpatialSeries",
+        "SpatialSeriesData",
+    ),
+    "container": (
+        "Container",
+        "Data",
+        "NWBContainer",
+        "NWBData",
+        "NWBDataInterface",
+        "SimpleMultiContainer",
+    ),
+    "dataset": (
+        "Dataset",
+        "DatasetModel",
+    ),
+    "device": (
+        "Device",
+        "DeviceModel",
+    ),
+    "file": (
+        "LabMetaData",
+        "NWBFile",
+        "ProcessingModule",
+        "ScratchData",
+        "Subject",
+    ),
+    "group": (
+        "Group",
+        "GroupModel",
+    ),
+    "images": (
+        "BaseImage",
+        "ExternalImage",
+        "GrayscaleImage",
+        "Image",
+        "ImageMaskSeries",
+        "ImageReferences",
+        "ImageSeries",
+        "ImageSeriesData",
+        "Images",
+        "ImagesOrderOfImages",
+        "IndexSeries",
+        "IndexSeriesData",
+        "OpticalSeries",
+        "OpticalSeriesData",
+        "RGBAImage",
+        "RGBImage",
+    ),
+    "imaging": (
+        "CorrectedImageStack",
+        "ImagingPlane",
+        "MotionCorrection",
+        "OnePhotonSeries",
+        "OpticalChannel",
+        "TwoPhotonSeries",
+        "TwoPhotonSeriesFieldOfView",
+    ),
+    "intervals": (
+        "DurationVectorData",
+        "EventsTable",
+        "EventsTableAnnotation",
+        "EventsTableDuration",
+        "EventsTableTimestamp",
+        "TimeIntervals",
+        "TimeIntervalsStartTime",
+        "TimeIntervalsStopTime",
+        "TimeIntervalsTags",
+        "TimeIntervalsTagsIndex",
+        "TimeIntervalsTimeseriesIndex",
+        "TimestampVectorData",
+    ),
+    "misc": (
+        "AnnotationSeries",
+        "AnnotationSeriesData",
+        "IntervalSeries",
+        "IntervalSeriesData",
+    ),
+    "segmentation": (
+        "DfOverF",
+        "Fluorescence",
+        "ImageSegmentation",
+        "PlaneSegmentation",
+        "PlaneSegmentationImageMask",
+        "PlaneSegmentationPixelMask",
+        "PlaneSegmentationPixelMaskIndex",
+        "PlaneSegmentationVoxelMask",
+        "PlaneSegmentationVoxelMaskIndex",
+        "RoiResponseSeries",
+        "RoiResponseSeriesData",
+        "RoiResponseSeriesRois",
+    ),
+    "series": (
+        "TimeSeries",
+        "TimeSeriesData",
+        "TimeSeriesReferenceVectorData",
+        "TimeSeriesStartingTime",
+        "TimeSeriesSync",
+    ),
+    "table": (
+        "AlignedDynamicTable",
+        "DynamicTable",
+        "DynamicTableRegion",
+        "ElementIdentifiers",
+        "MeaningsTable",
+        "MeaningsTableMeaning",
+        "VectorData",
+        "VectorIndex",
+    ),
+}
+HOMES = {name: module for module, names in _MODULES.items() for name in names}
+"""The module of each model."""
+
+if not TYPE_CHECKING:  # which takes the names from the imports above
+    __all__ = sorted(HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    home = HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    model = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = model
+    return model
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from nwb_ophys import registry
 from nwb_ophys.children import Children
 from nwb_ophys.errors import SchemaError
-from nwb_ophys.layout import layout_of
+from nwb_ophys.layout import layout_of, names_of
 from nwb_ophys.storage import Internal, Link, Marker
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class ConfiguredBaseModel(BaseModel):
         return self
 
     def __init__(self, /, **data: Any) -> None:
+        _complete(type(self))
         flat = layout_of(type(self)).flat
         if flat and not flat.keys().isdisjoint(data):
             data = self._route(data, flat)
@@ -165,6 +166,7 @@ class ConfiguredBaseModel(BaseModel):
             )
         flat = layout_of(type(self)).flat.get(name)
         if flat is None:
+            _complete(type(self))
             super().__setattr__(name, value)
             return
         part = getattr(self, flat)
@@ -298,7 +300,8 @@ class ConfiguredBaseModel(BaseModel):
         place = self.__dict__.get("hdf5_path") or self.__dict__.get("name") or ""
         try:
             summary = self._summary()
-        except (ValueError, OSError, LookupError):
+        except (ValueError, OSError, LookupError, AttributeError, TypeError):
+            # Besides what is closed or corrupt: a field of a file may hold what it should not.
             summary = "not readable now"
         return f"<{type(self).__name__} {place}{': ' if summary else ''}{summary}>"
 
@@ -306,6 +309,12 @@ class ConfiguredBaseModel(BaseModel):
 
     def __rich_repr__(self) -> Iterator[Any]:
         yield repr(self)
+
+
+def _complete(cls: type[ConfiguredBaseModel]) -> None:
+    """Build the validator of a class, before it is first needed."""
+    if not cls.__pydantic_complete__:
+        cls.model_rebuild(_types_namespace=names_of(cls))
 
 
 def _restore(cls: type[ConfiguredBaseModel]) -> ConfiguredBaseModel:

@@ -48,7 +48,9 @@ class DatasetModel(ConfiguredBaseModel):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis; nothing is read."""
-        return tuple(self._data.shape) if hasattr(self._data, "shape") else np.shape(self._data)
+        data = self._data
+        # A null dataspace has no shape.
+        return tuple(data.shape or ()) if hasattr(data, "shape") else np.shape(data)
 
     @property
     def dtype(self) -> np.dtype[Any]:

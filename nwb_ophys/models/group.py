@@ -1,6 +1,5 @@
 """Objects that are groups: browsing by name and path, walking, finding."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Annotated, Any, Self, TypeVar
 
@@ -96,6 +95,8 @@ class GroupModel(ConfiguredBaseModel):
 
     def _no_member(self, groups: tuple[str, ...], name: str) -> MemberNotFoundError:
         names = self._names_in(groups)
+        import difflib
+
         close = difflib.get_close_matches(name, names, n=1)
         shown = ", ".join(map(repr, names[:10])) or "nothing"
         here = (self.hdf5_path or self.__dict__.get("name") or "").rstrip("/")

@@ -32,7 +32,7 @@ _REFERENCE = np.dtype([("idx_start", "i4"), ("count", "i4"), ("timeseries", obje
 
 
 def _small(seed: int) -> Truth:
-    return Truth(frames=75, width=20, height=12, rois=5, rate=15.0, seed=seed)
+    return Truth(frames=40, width=16, height=12, rois=5, rate=10.0, seed=seed)
 
 
 def _random(seed: int) -> np.random.Generator:
@@ -160,7 +160,7 @@ def behavior(seed: int = 0) -> NWBFile:
     return stamp(session, "behavior", seed)
 
 
-def many_series(seed: int = 0, count: int = 100) -> NWBFile:
+def many_series(seed: int = 0, count: int = 30) -> NWBFile:
     """Make a session of many small series, by which the cost of an object can be told.
 
     Parameters
