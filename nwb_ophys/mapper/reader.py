@@ -6,6 +6,7 @@ cannot be had at all (a dangling link, data that do not decode) raises, when it 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -18,7 +19,7 @@ from nwb_ophys.dtypes import (
     scalar_mismatch,
     shape_mismatch,
 )
-from nwb_ophys.errors import LinkError, NWBError
+from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node
 from nwb_ophys.hdf5.values import Pointer, RegionPointer, read_scalar
@@ -58,8 +59,7 @@ def read_field(bound: Bound, model: Any, field: FieldLayout) -> Any:
         else:
             value = _read_member(bound, field)
     except NWBError as error:
-        rule = "link" if isinstance(error, LinkError) else "data"
-        bound.session.problem(bound.node.path, field.name, rule, error.message)
+        bound.note(field.name, error)
         raise
     if value is not _ABSENT:
         return value
@@ -94,22 +94,19 @@ def _read_members(bound: Bound, model: Any, field: FieldLayout) -> Children[Any]
         names = [name for name in group.links if not layout.declares(field.groups, name)]
         others = [one for one in layout.collections[field.groups] if one is not field]
         if others:
-            names = [name for name in names if _belongs(bound, group, name, field, others)]
-    members = Children.lazy(
+            names = [name for name in names if _belongs(bound, name, field, others)]
+    return Children.lazy(
         names,
-        lambda name: bound.session.model_of(group.child(name), ()),  # type: ignore[union-attr]
+        partial(bound.member, field.groups),
         accepts=field.types,
         place=f"{bound.file}, {place}",
     )
-    return members
 
 
-def _belongs(
-    bound: Bound, group: Node, name: str, field: FieldLayout, others: list[FieldLayout]
-) -> bool:
+def _belongs(bound: Bound, name: str, field: FieldLayout, others: list[FieldLayout]) -> bool:
     """Tell which of several collections over one group a member falls to."""
     try:
-        member = bound.session.model_of(group.child(name))
+        member = bound.member(field.groups, name)
     except NWBError:
         member = None  # what cannot be followed is for the collection that takes the rest
     if field.marker.only:  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ import numpy as np
 
 from nwb_ophys import registry
 from nwb_ophys.children import Children
-from nwb_ophys.errors import LinkError
+from nwb_ophys.errors import LinkError, NWBError
 from nwb_ophys.hdf5.nodes import Node, node_at, root_of
 from nwb_ophys.hdf5.source import ExternalPolicy, Identity, Source
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
@@ -150,7 +150,7 @@ class Session:
             value = model.__dict__.get(name)
             bound.remember(name, value)
             if isinstance(value, Children):
-                value.settle(partial(_load_member, bound, one.groups))
+                value.settle(partial(bound.member, one.groups))
 
     # -- from objects of a file to models ----------------------------------------------------
 
@@ -406,7 +406,16 @@ class Bound:
         """Give the model of a member."""
         group = self.group(groups)
         assert group is not None
-        return self.session.model_of(group.child(name))
+        try:
+            return self.session.model_of(group.child(name))
+        except NWBError as error:
+            self.note("/".join((*groups, name)), error)
+            raise
+
+    def note(self, field: str, error: NWBError) -> None:
+        """Note what could not be read in the problems of the session."""
+        rule = "link" if isinstance(error, LinkError) else "data"
+        self.session.problem(self.node.path, field, rule, error.message)
 
     def member_names(self, groups: tuple[str, ...]) -> Iterable[str]:
         """Name all members of one of the object's groups."""
@@ -423,7 +432,3 @@ class Bound:
         """Tell pickle how to find the object again."""
         source = self.node.source
         return _at, (self.session, source.path, self.node.path)
-
-
-def _load_member(bound: Bound, groups: tuple[str, ...], name: str) -> Any:
-    return bound.member(groups, name)

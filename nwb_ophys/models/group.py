@@ -1,12 +1,13 @@
 """Objects that are groups: browsing by name and path, walking, finding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.errors import MemberNotFoundError
+from nwb_ophys.errors import MemberNotFoundError, NWBError
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import Dataset
@@ -166,7 +167,19 @@ class GroupModel(ConfiguredBaseModel):
                 stack.extend(reversed(list(model._own_members())))
 
     def _own_members(self) -> Iterator[ConfiguredBaseModel]:
-        """Iterate over the objects that lie in this one; what only a link leads to does not."""
+        """Iterate over the objects that lie in this one; what only a link leads to does not.
+
+        What cannot be read is left out; the problems of the session tell.
+        """
+        for get in self._getters():
+            try:
+                member = get()
+            except NWBError:
+                continue
+            if member is not None:
+                yield member
+
+    def _getters(self) -> Iterator[Callable[[], Any]]:
         layout = layout_of(type(self))
         binding = self._binding
         for groups in ((), *layout.structural_groups()):
@@ -174,14 +187,12 @@ class GroupModel(ConfiguredBaseModel):
             for name, field in layout.members.get(groups, {}).items():
                 assigned = field.name in self.model_fields_set
                 if isinstance(field.marker, Child) and (assigned or name not in linked):
-                    value = getattr(self, field.name)
-                    if value is not None:
-                        yield value
+                    yield partial(getattr, self, field.name)
             for collection in layout.collections.get(groups, ()):
                 members = getattr(self, collection.name)
                 for name in list(members):
                     if name in members.added or name not in linked:
-                        yield members[name]
+                        yield partial(members.__getitem__, name)
             if binding is not None and groups:
                 for name in binding.member_names(groups):
                     if (
@@ -189,7 +200,7 @@ class GroupModel(ConfiguredBaseModel):
                         and not layout.declares(groups, name)
                         and not self._in_collections(groups, name)
                     ):
-                        yield binding.member(groups, name)
+                        yield partial(binding.member, groups, name)
 
     def _in_collections(self, groups: tuple[str, ...], name: str) -> bool:
         collections = layout_of(type(self)).collections.get(groups, ())

@@ -90,6 +90,11 @@ class TimeSeriesStartingTime(DatasetModel, part=True):
     rate: Annotated[float, Attr("float32")]
     unit: Annotated[str | None, Attr(fixed="seconds")] = "seconds"
 
+    @property
+    def array(self) -> float:
+        """The value, under the name that the data of other models have."""
+        return self.value
+
 
 class TimeSeriesSync(GroupModel, part=True):
     """What the hardware recorded to align the series with others; the schema leaves it open."""

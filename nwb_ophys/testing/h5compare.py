@@ -88,7 +88,7 @@ class _Side:
 
     def other_file(self, name: Any) -> object:
         """Name another file as it is stored, or by where it lies."""
-        if self.folder is None:
+        if self.folder is None or os.fsencode(name) == b".":  # "." is the file itself
             return name
         place = os.path.join(os.fsencode(self.folder), os.fsencode(name))
         return os.path.realpath(place) if os.path.exists(place) else os.fsencode(name)
