@@ -292,7 +292,11 @@ class Session:
         return target
 
     def _search(self, origin: Node, address: int) -> Node | None:
-        """Look for an address, from near the origin outwards, each group only once."""
+        """Look for an address, from near the origin outwards, each group only once.
+
+        What lies below a group is looked through to its end, so that a group that was seen need
+        never be entered again.
+        """
         nodes = origin.source.nodes
         ancestors = [root_of(origin.source)]
         for part in origin.path.split("/")[1:-1]:
@@ -309,9 +313,9 @@ class Session:
                         child = group.child(record.name)
                         if child.is_group:
                             stack.append(child)
-                if address in nodes:
-                    return nodes[address]
-        return nodes.get(address)
+            if address in nodes:
+                return nodes[address]
+        return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         source = self.source
