@@ -87,7 +87,7 @@ def same(a: Any, b: Any) -> bool:
 
 def wrong_values(path: Path, **options: Any) -> list[str]:
     """List the fields of a file's models that differ from what plain h5py reads there."""
-    with nwb.open(path, **options) as session, h5py.File(path, locking=False) as file:
+    with nwb.open(path, **options) as session, h5py.File(path) as file:
         return [
             f"{model.hdf5_path}, {what}: {ours!r:.200}, but h5py reads {theirs!r:.200}"
             for model in touch(session)

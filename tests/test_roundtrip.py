@@ -98,7 +98,7 @@ def test_sessions_hold_what_h5py_and_pynwb_read(session: nwb.NWBFile, tmp_path: 
 def assert_pynwb_agrees(path: Path, read: nwb.NWBFile) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pynwb.NWBHDF5IO(path, "r") as io, h5py.File(path, locking=False) as file:
+        with pynwb.NWBHDF5IO(path, "r") as io, h5py.File(path) as file:
             theirs = io.read().objects
             for ours in read.walk():
                 other = theirs.get(getattr(ours, "object_id", None))
