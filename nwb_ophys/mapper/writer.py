@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -13,7 +14,7 @@ from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.copying import TreeCopier
 from nwb_ophys.hdf5.datasets import Storage, encode, write_attribute, write_dataset
-from nwb_ophys.hdf5.nodes import root_of
+from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.hdf5.values import has_references
 from nwb_ophys.layout import FieldLayout, Layout, layout_of
@@ -47,7 +48,7 @@ class Writer:
         self.folder = folder
         self.storage = storage
         self._groups: dict[str, Any] = {"/": h5g.open(file.id, b"/")}
-        self._later: list[tuple[str, str, Any, FieldLayout | None]] = []
+        self._later: list[Callable[[], None]] = []
 
     def write_objects(self) -> None:
         """Write all objects and values; first pass.
@@ -77,8 +78,8 @@ class Writer:
         """Write all links and references, now that their targets are there; second pass."""
         for link in self.plan.links:
             self._link(link.path, link.target)
-        for path, name, value, field in self._later:
-            self._write(path, name, value, field)
+        for write in self._later:
+            write()
 
     # -- objects -------------------------------------------------------------------------------
 
@@ -102,9 +103,6 @@ class Writer:
             assert layout.value is not None
             value = getattr(model, layout.value.name)
             owner = self._write(parent or "/", name, value, layout.value)
-            if owner is None:  # it holds references, whose targets may not be there yet
-                owner = self._placeholder(parent or "/", name, value)
-                self._later.append((path, "", value, layout.value))
         else:
             owner = self._group(path)
         if model.neurodata_type is not None:
@@ -142,7 +140,7 @@ class Writer:
         if isinstance(marker, Array):
             self._write(join(path, *field.groups) or "/", field.stored, value, field)
         elif isinstance(marker, Ref):
-            self._later.append((path, field.stored, value, field))
+            self._refer_later(path, field.stored, value)
         else:
             self._attribute(path, owner, field.stored, value, field)
 
@@ -151,24 +149,21 @@ class Writer:
     ) -> None:
         spec = field.marker.dtype if field is not None else "any"  # type: ignore[attr-defined]
         if isinstance(value, ConfiguredBaseModel):
-            self._later.append((path, name, value, None))
+            self._refer_later(path, name, value)
             return
         try:
             write_attribute(owner, name, value, spec, self._refer)
         except (ValueError, TypeError) as error:
             raise SchemaError(str(error), path=path, field=name) from error
 
-    def _write(self, parent: str, name: str, value: Any, field: FieldLayout | None) -> Any:
-        """Write a dataset, or in the second pass what holds references."""
-        if field is None or isinstance(field.marker, Ref):
-            write_attribute(self._open(parent), name, self._refer(value))
-            return None
-        if not name:  # the second pass of a dataset of references
-            dataset = h5py.Dataset(h5o.open(self.file.id, _raw(parent)))
-            dataset[...] = self._referring(value)
-            return dataset.id
+    def _refer_later(self, path: str, name: str, target: Any) -> None:
+        """Write an attribute that refers to an object, in the second pass."""
+        self._later.append(lambda: write_attribute(self._open(path), name, self._refer(target)))
+
+    def _write(self, parent: str, name: str, value: Any, field: FieldLayout) -> Any:
+        """Write a dataset; the references in it follow in the second pass."""
         if _has_objects(value):
-            return None
+            return self._write_references(parent, name, np.asarray(value))
         marker = field.marker
         assert isinstance(marker, (Array, Value))
         group = self._group(parent)
@@ -180,8 +175,7 @@ class Writer:
         except (ValueError, TypeError) as error:
             raise SchemaError(str(error), path=join(parent, name), field=field.name) from error
 
-    def _placeholder(self, parent: str, name: str, value: Any) -> Any:
-        value = np.asarray(value)
+    def _write_references(self, parent: str, name: str, value: np.ndarray[Any, Any]) -> Any:
         dtype: Any = h5py.ref_dtype
         if value.dtype.names is not None:
             dtype = [
@@ -189,11 +183,13 @@ class Writer:
                 for one in value.dtype.names
             ]
         group = h5py.Group(self._group(parent))
-        return group.create_dataset(name, shape=value.shape, dtype=dtype).id
+        dataset = group.create_dataset(name, shape=value.shape, dtype=dtype)
 
-    def _referring(self, value: Any) -> Any:
-        array, _ = encode("any", np.asarray(value), self._refer)
-        return array
+        def fill() -> None:
+            dataset[...], _ = encode("any", value, self._refer)
+
+        self._later.append(fill)
+        return dataset.id
 
     def _refer(self, model: Any) -> Any:
         home = self.plan.home_of(model)
@@ -236,23 +232,24 @@ class Writer:
             if value is None:
                 _delete_attribute(owner, field.stored)
             elif isinstance(marker, Ref):
-                self._later.append((path, field.stored, value, field))
+                self._refer_later(path, field.stored, value)
             else:
                 self._attribute(owner_path, owner, field.stored, value, field)
         elif isinstance(marker, Array):
-            if value is not None:
-                self._rewrite(join(path, *field.groups), field.stored, value, field)
+            if value is not None and self._rewrite(
+                join(path, *field.groups), field.stored, value, field
+            ):
+                group = model._binding.group(field.groups)
+                if group is not None and field.stored in group.links:
+                    old = group.child(field.stored)
+                    self._carry_attributes(join(path, field.path), old, model, {})
                 for other in layout.of.get(field.name, ()):
-                    if getattr(model, other.name) is not None and (
-                        other.required
-                        or other.name in model.__pydantic_fields_set__
-                        or other.marker.fixed is not None  # type: ignore[attr-defined]
-                    ):
+                    if self._is_written(model, other):
                         self._write_field(path, None, model, other, layout)
         else:
             parent, _, name = path.rpartition("/")
             if self._rewrite(parent or "/", name, value, field):
-                self._carry_attributes(path, model)
+                self._carry_attributes(path, model._binding.node, model, layout.attributes)
 
     def _rewrite(self, parent: str, name: str, value: Any, field: FieldLayout) -> bool:
         """Write an array over the one that is there, or anew; tell whether it is anew."""
@@ -264,17 +261,17 @@ class Writer:
         self._write(parent, name, value, field)
         return True
 
-    def _carry_attributes(self, path: str, model: Any) -> None:
+    def _carry_attributes(
+        self, path: str, old: Node, model: Any, fields: dict[str, FieldLayout]
+    ) -> None:
         """Give a dataset that was created anew the attributes of the one before."""
         owner = self._open(path)
-        layout = layout_of(type(model))
-        binding = model._binding
-        for name, value in binding.node.attributes.items():
-            field = layout.attributes.get(name)
+        for name, value in old.attributes.items():
+            field = fields.get(name)
             if field is None:
-                self._attribute(path, owner, name, binding.pointed(value))
+                self._attribute(path, owner, name, model._binding.pointed(value))
             elif isinstance(field.marker, Ref):
-                self._later.append((path, name, getattr(model, field.name), field))
+                self._refer_later(path, name, getattr(model, field.name))
             else:
                 self._attribute(path, owner, name, getattr(model, field.name), field)
 
