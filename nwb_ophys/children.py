@@ -170,6 +170,10 @@ class Children(MutableMapping[str, T], Generic[T]):
         found: T = _target(item)
         return found
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give the object of that name, or the default; no message is made for it."""
+        return self[name] if name in self._items else default
+
     def __setitem__(self, name: str, item: T) -> None:
         self._insert(name, item)
 

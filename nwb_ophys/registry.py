@@ -113,7 +113,9 @@ def _derive(namespace: str, name: str, base: type[Any]) -> type[Any]:
         body = {"__doc__": doc, "__module__": __name__}
         # A name from a file may hold what no class name can: bytes that are no UTF-8, zeros.
         shown = name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-        made = types.new_class(shown, (base,), {"schema": namespace}, lambda own: own.update(body))
+        made: Any = types.new_class(
+            shown, (base,), {"schema": namespace}, lambda own: own.update(body)
+        )
         made.neurodata_type = name
         cls = _DERIVED.setdefault(key, made)
     return cls

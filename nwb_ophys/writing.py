@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +86,28 @@ def write(
     plan = make_plan(session)
     try:
         save_as(plan, target, storage)
-    except OSError as error:
-        if isinstance(error, (FileAccessError, DataError)):
+    except (OSError, RuntimeError) as error:
+        reason, hint = _explained(error)
+        if isinstance(error, (FileAccessError, DataError)) or not reason:
             raise
-        raise FileAccessError(f"the file cannot be written: {error}", file=path) from error
+        raise FileAccessError(
+            f"the file cannot be written: {reason}", file=path, hint=hint
+        ) from error
     return target
+
+
+def _explained(error: OSError | RuntimeError) -> tuple[str, str | None]:
+    """Say why a file cannot be written, and what to do; "" for what is no failure to write.
+
+    HDF5 hides the number of the system's error in its text, and raises several types.
+    """
+    found = re.search(r"errno = (\d+)", str(error))
+    if isinstance(error, OSError):
+        number, reason = error.errno, error.strerror or str(error)
+    else:
+        number, reason = None, ""
+    if found:
+        number = int(found[1])
+        reason = os.strerror(number)
+    full = number in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+    return reason, "make room there, or choose another folder" if full else None

@@ -17,6 +17,7 @@ from nwb_ophys.errors import DataError, NWBError, TooLargeError
 from .decoding import decode, decoded_dtype
 from .fetching import FILTERS, Fetch, fetch, reason_of
 from .selection import Plan, plan
+from .values import dtype_of
 
 __all__ = ["DatasetHandle", "LazyArray"]
 
@@ -330,7 +331,7 @@ class LazyArray:
     def _read_form(self) -> _Form:
         dataset = self._handle.dataset()
         try:
-            stored = dataset.dtype
+            stored = dtype_of(dataset.get_type())
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise DataError(
                 f"elements of this HDF5 type cannot be read: {error}",

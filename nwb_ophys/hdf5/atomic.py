@@ -26,13 +26,23 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     ------
     FileMissingError
         Where its folder does not exist.
+    FilePermissionError
+        Where its folder may not be looked into.
     FileIsFolderError
         Where a folder is there.
     FileExistsNWBError
         Where a file is there that may not be overwritten.
     """
-    target = Path(path).resolve()
-    if target.is_dir():
+    try:
+        target = Path(path).resolve()
+        is_folder = target.is_dir()
+    except PermissionError as error:
+        raise FilePermissionError(
+            "the folder may not be looked into", file=path, hint="choose another folder"
+        ) from error
+    except (OSError, RuntimeError) as error:  # symbolic links in a circle, names that are too long
+        raise FileAccessError(f"the target cannot be found: {error}", file=path) from error
+    if is_folder:
         raise FileIsFolderError("the target is a folder", file=path, hint="name a file in it")
     if not target.parent.is_dir():
         raise FileMissingError(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import h5py
@@ -17,7 +18,7 @@ import numpy as np
 from h5py import h5a, h5d, h5o, h5p, h5s, h5t
 
 from nwb_ophys.dtypes import DTypeSpec, conform_array
-from nwb_ophys.errors import DataError, SchemaError
+from nwb_ophys.errors import SchemaError
 from nwb_ophys.storage import is_stream
 
 __all__ = ["Storage", "write_attribute", "write_dataset"]
@@ -87,7 +88,7 @@ def encode(spec: DTypeSpec, value: Any, refer: Referrer | None) -> tuple[Any, An
         return np.asarray(bool(value)), h5t.py_create(np.dtype(bool), logical=True)
     if isinstance(value, (int, float)):
         number = _narrowest(spec, value)
-        return number, h5t.py_create(number.dtype, logical=True)
+        return number, _stored_type(number.dtype)
     if isinstance(value, h5py.Reference):
         return np.asarray(value, _OBJECT_REF), h5t.py_create(_OBJECT_REF, logical=True)
     if isinstance(value, (list, tuple)):
@@ -100,7 +101,7 @@ def encode(spec: DTypeSpec, value: Any, refer: Referrer | None) -> tuple[Any, An
         return array, h5t.py_create(array.dtype, logical=True)
     if array.ndim:
         array = conform_array(spec, array)
-    return array, h5t.py_create(array.dtype, logical=True)
+    return array, _stored_type(array.dtype)
 
 
 def _narrowest(spec: DTypeSpec, value: int | float) -> np.ndarray[Any, Any]:
@@ -171,7 +172,20 @@ def _encode_members(array: np.ndarray[Any, Any], refer: Referrer | None) -> np.n
 
 
 def _memory_type(stored: Any, array: np.ndarray[Any, Any]) -> Any:
-    return _MEMORY_TEXT if stored is _STORED_TEXT else h5t.py_create(array.dtype)
+    if stored is _STORED_TEXT:
+        return _MEMORY_TEXT
+    return stored if array.dtype.kind in "iuf" else h5t.py_create(array.dtype)
+
+
+def _stored_type(dtype: np.dtype[Any]) -> Any:
+    # What h5py adds to a dtype counts for nothing when dtypes are compared, so it bars the cache.
+    plain = dtype.kind in "iuf" and dtype.metadata is None
+    return _number_type(dtype) if plain else h5t.py_create(dtype, logical=True)
+
+
+@cache
+def _number_type(dtype: np.dtype[Any]) -> Any:
+    return h5t.py_create(dtype)
 
 
 def _space(shape: tuple[int, ...]) -> Any:
@@ -358,13 +372,13 @@ def _write_stream(
             block = conform_array(spec, block)
             if dataset is None:
                 dataset = _create_growing(group, raw, block, storage)
-            dataset.set_extent((length + len(block), *block.shape[1:]))
             if dataset.shape[1:] != block.shape[1:] or dataset.dtype != block.dtype:
                 raise ValueError(
                     f"expected blocks like the first, {dataset.dtype} "
                     f"(n, {', '.join(map(str, dataset.shape[1:]))}), found {block.dtype} "
                     f"{block.shape}"
                 )
+            dataset.set_extent((length + len(block), *block.shape[1:]))
             _put(dataset, length, block)
             length += len(block)
             bar(block.nbytes)
@@ -387,10 +401,7 @@ def _put(dataset: Any, first: int, block: np.ndarray[Any, Any]) -> None:
     block = np.ascontiguousarray(block)
     space = dataset.get_space()
     space.select_hyperslab((first, *(0 for _ in block.shape[1:])), block.shape)
-    try:
-        dataset.write(h5s.create_simple(block.shape), space, block)
-    except OSError as error:
-        raise DataError(f"the data cannot be written: {error}") from error
+    dataset.write(h5s.create_simple(block.shape), space, block)
 
 
 class _bar:  # noqa: N801  (a context manager used like a function)

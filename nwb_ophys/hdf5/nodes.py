@@ -5,16 +5,16 @@ A node is told by its address, which every hard link carries; HDF5 is never aske
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5p
+from h5py import h5a, h5d, h5g, h5l, h5o
 
-from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError, NWBError
+from nwb_ophys.errors import ClosedError, DataError, LinkError, MemberNotFoundError, NWBError
+from nwb_ophys.hdf5.opening import external_files, lies_beside, open_beside
 from nwb_ophys.hdf5.source import Identity, Source
 from nwb_ophys.hdf5.values import Pointer, decode_text, read_attribute, region_pointer
 
@@ -95,13 +95,14 @@ class Node:
         Its address in the file.
     """
 
-    __slots__ = ("_attributes", "_id", "_links", "address", "path", "source")
+    __slots__ = ("_attributes", "_beside", "_id", "_links", "address", "path", "source")
 
     def __init__(self, source: Source, path: str, address: int) -> None:
         self.source = source
         self.path = path
         self.address = address
         self._id: Any = None
+        self._beside = False
         self._attributes: dict[str, Any] | None = None
         self._links: dict[str, LinkRecord] | None = None
 
@@ -121,7 +122,11 @@ class Node:
         own, source = self._id, self.source
         if own is None or source.closed:
             with source.lock:
-                file, own = source.id, self._id
+                try:
+                    file, own = source.id, self._id
+                except ClosedError as error:
+                    error.path = self.path
+                    raise
                 if own is None:
                     with explained(source, self.path, "the object cannot be opened"):
                         own = self._id = h5o.open(file, _raw(self.path))
@@ -154,7 +159,11 @@ class Node:
 
     def dataset(self) -> h5d.DatasetID:
         """Give the open dataset."""
-        return self.id
+        if not self._beside:
+            return self.id
+        with self.source.lock, explained(self.source, self.path, "the data cannot be opened"):
+            self._id = None
+            return open_beside(self.source.id, _raw(self.path), self.source.folder)
 
     def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn h5py references into what the session makes of their targets."""
@@ -172,16 +181,12 @@ class Node:
     def check_readable(self) -> None:
         """Refuse a dataset whose data lie in files that may not be opened.
 
-        Others are then looked for beside this file, as those of links are; HDF5 left to itself
-        would look for raw data in the working folder.
-
         Raises
         ------
         LinkError
             Naming the file that is out of bounds.
         """
-        outside = list(external_files(self.id))
-        for file in outside:
+        for file in external_files(self.id):
             if not self.source.may_open(self.source.beside(file)):
                 raise LinkError(
                     f"the data lie in another file, {file!r}, which may not be opened",
@@ -189,13 +194,7 @@ class Node:
                     path=self.path,
                     hint=self.source.how_to_allow,
                 )
-        if outside:
-            access = h5p.create(h5p.DATASET_ACCESS)
-            access.set_efile_prefix(os.fsencode(self.source.folder))
-            access.set_virtual_prefix(os.fsencode(self.source.folder))
-            with self.source.lock, explained(self.source, self.path, "the data cannot be opened"):
-                self._id = None  # an open dataset keeps the prefixes that it has
-                self._id = h5d.open(self.source.id, _raw(self.path), access)
+        self._beside = lies_beside(self.id, self.source.folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
         source = self.source
@@ -220,14 +219,17 @@ class Node:
     def _read_attributes(self) -> dict[str, Any]:
         with self.source.lock:
             own = self.id
-            names: list[bytes] = []
+            # h5py hands the same info object to each call, so its values are taken at once.
+            listed: list[tuple[bytes, int]] = []
             with explained(self.source, self.path, "the attributes cannot be listed"):
-                h5a.iterate(own, lambda name, *_: names.append(name))
+                h5a.iterate(
+                    own, lambda name, info: listed.append((name, info.data_size)), info=True
+                )
             found: dict[str, Any] = {}
             with explained(self.source, self.path, "the attribute cannot be read") as reading:
-                for raw in names:
+                for raw, size in listed:
                     reading.field = name = decode_text(raw)
-                    found[name] = read_attribute(h5a.open(own, raw), self.source.id)
+                    found[name] = read_attribute(h5a.open(own, raw), size, self.source.id)
             return found
 
     @property
@@ -242,15 +244,15 @@ class Node:
             group = self.id
             if not isinstance(group, h5g.GroupID):
                 return {}
-            # h5py hands the same info object to each call, so its values are taken at once.
-            found: list[tuple[bytes, int, int]] = []
+            found: list[tuple[int, bytes, int, int]] = []
             with explained(self.source, self.path, "the members of the group cannot be listed"):
                 group.links.iterate(
-                    lambda name, info: found.append((name, info.type, info.u)),
-                    idx_type=_link_order(group),
+                    lambda name, info: found.append(
+                        (info.corder if info.corder_valid else 0, name, info.type, info.u)
+                    ),
                     info=True,
                 )
-                records = [_record(group, *each) for each in found]
+                records = [_record(group, *each) for _, *each in sorted(found)]
             return {record.name: record for record in records}
 
     # -- walking -----------------------------------------------------------------------------
@@ -342,11 +344,6 @@ def _reopen(path: str, identity: Identity, external: Any, hdf5_path: str) -> Nod
     return node_at(Source.reopened(path, identity, external), hdf5_path)
 
 
-def _link_order(group: h5g.GroupID) -> int:
-    order = int(group.get_create_plist().get_link_creation_order())
-    return int(h5py.h5.INDEX_CRT_ORDER if order & h5p.CRT_ORDER_TRACKED else h5py.h5.INDEX_NAME)
-
-
 def _record(group: h5g.GroupID, raw: bytes, kind: int, address: int) -> LinkRecord:
     name = decode_text(raw)
     if kind == h5l.TYPE_HARD:
@@ -357,22 +354,6 @@ def _record(group: h5g.GroupID, raw: bytes, kind: int, address: int) -> LinkReco
         file, target = group.links.get_val(raw)
         return LinkRecord(name, "external", target=decode_text(target), file=decode_text(file))
     return LinkRecord(name, "other")
-
-
-def external_files(dataset: Any) -> Iterator[str]:
-    """Iterate over the files that hold data of a dataset: raw storage and virtual sources."""
-    if not isinstance(dataset, h5d.DatasetID):
-        return
-    plist = dataset.get_create_plist()
-    layout = plist.get_layout()
-    if layout == h5d.CONTIGUOUS:
-        for index in range(plist.get_external_count()):
-            yield decode_text(plist.get_external(index)[0])
-    elif layout == h5d.VIRTUAL:
-        for index in range(plist.get_virtual_count()):
-            file = decode_text(plist.get_virtual_filename(index))
-            if file != ".":
-                yield file
 
 
 def root_of(source: Source) -> Node:

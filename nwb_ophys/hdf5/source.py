@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import threading
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import h5py
@@ -271,9 +271,11 @@ def check_identity(path: str, file: str, expected: Identity) -> None:
 
 
 def _open_path(path: str, file: str) -> h5py.File:
-    if not os.path.exists(path):
-        raise FileMissingError("there is no such file", file=file)
-    if os.path.isdir(path):
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        raise _explained(error, file) from error
+    if is_folder:
         raise FileIsFolderError(
             "expected an NWB file, found a folder", file=file, hint="name a file inside it"
         )
@@ -323,7 +325,7 @@ def _explained(error: OSError, file: str) -> FileAccessError | NotNWBError:
     if isinstance(error, (FileAccessError, NotNWBError)):
         return error
     reason = str(error)
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return FileMissingError("there is no such file", file=file)
     if isinstance(error, PermissionError):
         return FilePermissionError(

@@ -18,6 +18,7 @@ __all__ = [
     "Pointer",
     "RegionPointer",
     "decode_text",
+    "dtype_of",
     "has_references",
     "read_attribute",
     "read_scalar",
@@ -38,6 +39,9 @@ class RegionPointer:
     address: int
     reference: Any
 
+
+LOST: Final = -1
+"""In place of the address of an object that is no more."""
 
 _VLEN_BYTES: Final = h5t.py_create(np.dtype("O", metadata={"vlen": bytes}))
 _OBJECT: Final = np.dtype("O")
@@ -67,8 +71,17 @@ def has_references(kind: h5t.TypeID) -> bool:
     return False
 
 
-def read_attribute(attribute: h5a.AttrID, file: h5py.h5f.FileID) -> Any:
+def read_attribute(attribute: h5a.AttrID, size: int, file: h5py.h5f.FileID) -> Any:
     """Read the value of an attribute.
+
+    Parameters
+    ----------
+    attribute
+        The open attribute.
+    size
+        The bytes that it claims to take in the file.
+    file
+        The file it lies in.
 
     Raises
     ------
@@ -76,25 +89,27 @@ def read_attribute(attribute: h5a.AttrID, file: h5py.h5f.FileID) -> Any:
         Where it claims to be larger than the file, as it does in a damaged one. HDF5 would ask for
         the memory and fill it with whatever follows.
     """
-    kind = attribute.get_type()
-    # H5Aget_storage_size gives 0 for an empty attribute, and h5py takes that for an error.
-    size = attribute.get_space().get_select_npoints() * kind.get_size()
     if size > _COMPACT and size > file.get_filesize():
         raise ValueError(f"it would take {size} bytes, more than the file has")
+    kind = attribute.get_type()
+    if size == kind.get_size() and attribute.shape == ():  # nearly always
+        value = _read_single(kind, attribute.read)
+        if value is not None:
+            return value
     code = kind.get_class()
     space = attribute.get_space()
     if space.get_simple_extent_type() == h5s.NULL:
         return h5py.Empty(kind.dtype)
     shape = space.get_simple_extent_dims()
     if size:
-        value = _read_plain(kind, code, shape, attribute.read)
+        value = _read_plain(kind, shape, attribute.read)
         if value is not None:
             return value
     if code == h5t.REFERENCE and kind.equal(h5t.STD_REF_OBJ):
         addresses = np.zeros(shape, np.uint64)
         attribute.read(addresses, mtype=h5t.STD_REF_OBJ)
         return _each(addresses, lambda address: Pointer(int(address)))
-    value = np.zeros(shape, kind.dtype)
+    value = np.zeros(shape, dtype_of(kind))
     if value.size:
         attribute.read(value)
     if code == h5t.STRING:
@@ -115,27 +130,68 @@ def read_scalar(dataset: h5d.DatasetID) -> Any:
     """
     if dataset.get_offset() is None or dataset.shape != ():  # stored elsewhere, or an array
         return None
-    kind = dataset.get_type()
-    read = partial(dataset.read, h5s.ALL, h5s.ALL)
+    return _read_single(dataset.get_type(), partial(dataset.read, h5s.ALL, h5s.ALL))
+
+
+def _read_single(kind: h5t.TypeID, read: Any) -> Any:
+    """Read a scalar of a plain type; None where it is no scalar, of another type, or damaged."""
     try:
-        return _read_plain(kind, kind.get_class(), (), read)
-    except (OSError, RuntimeError, ValueError):
-        return None
+        return _read_plain(kind, (), read)
+    except (OSError, RuntimeError, TypeError, ValueError):
+        return None  # the longer way says what is the matter
 
 
-def _read_plain(kind: h5t.TypeID, code: int, shape: tuple[int, ...], read: Any) -> Any:
+def _read_plain(kind: h5t.TypeID, shape: tuple[int, ...], read: Any) -> Any:
     """Read text of any length, or common numbers; give None for what is of another type."""
+    code = kind.get_class()
     if code == h5t.STRING and kind.is_variable_str():
         raw = np.empty(shape, _OBJECT)
         read(raw, _VLEN_BYTES)
         return _texts(raw)
     if code in (h5t.INTEGER, h5t.FLOAT):
-        for number, dtype in _NUMBERS:
-            if kind.equal(number):
-                value = np.zeros(shape, dtype)
-                read(value, number)
-                return value[()]
+        number, dtype = _number(kind)
+        if dtype is not None:
+            value = np.zeros(shape, dtype)
+            read(value, number)
+            return value[()]
     return None
+
+
+def _number(kind: h5t.TypeID) -> tuple[Any, np.dtype[Any] | None]:
+    """Find a common type of numbers, which needs no making, and its dtype."""
+    return next((known for known in _NUMBERS if kind.equal(known[0])), (None, None))
+
+
+def dtype_of(kind: h5t.TypeID) -> np.dtype[Any]:
+    """Give the numpy dtype of a stored type.
+
+    Raises
+    ------
+    TypeError
+        Where numpy has none, or the type is damaged.
+    """
+    code = kind.get_class()
+    dtype = _number(kind)[1] if code in (h5t.INTEGER, h5t.FLOAT) else None
+    if dtype is None:
+        _check_sound(kind, code)
+    return kind.dtype if dtype is None else dtype
+
+
+def _check_sound(kind: h5t.TypeID, code: int) -> None:
+    """Refuse a type whose elements HDF5 cannot read without crashing the interpreter.
+
+    It takes any variable-length type for sound, but knows what to do with two kinds only, which
+    the fourth byte of an encoded type tells: 0 for a sequence, 1 for text.
+    """
+    if code == h5t.COMPOUND:
+        for index in range(kind.get_nmembers()):
+            member = kind.get_member_type(index)
+            _check_sound(member, member.get_class())
+    elif code in (h5t.ARRAY, h5t.VLEN):
+        if code == h5t.VLEN and kind.encode()[3] & 0x0F > 1:
+            raise TypeError("a variable-length type of an unknown kind, so it is damaged")
+        base = kind.get_super()
+        _check_sound(base, base.get_class())
 
 
 def region_pointer(reference: Any, file: h5py.h5f.FileID) -> RegionPointer:
@@ -144,14 +200,17 @@ def region_pointer(reference: Any, file: h5py.h5f.FileID) -> RegionPointer:
 
 
 def address_of(reference: Any, file: h5py.h5f.FileID) -> int:
-    """Find the address that a reference of h5py's leads to; 0 where it leads nowhere."""
+    """Find the address that a reference of h5py's leads to; 0 for one that was never set.
+
+    HDF5 finds no address for a target that was deleted, and `LOST` stands for that.
+    """
     if not reference:
         return 0
     try:
         target = h5r.dereference(reference, file)
     except (ValueError, RuntimeError, KeyError, OSError):
-        return 0
-    return int(h5o.get_info(target).addr) if target is not None else 0
+        return LOST
+    return int(h5o.get_info(target).addr) if target is not None else LOST
 
 
 def _pointed(value: np.ndarray[Any, Any], file: h5py.h5f.FileID) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from nwb_ophys.checks import broken_rules
 from nwb_ophys.children import Children
 from nwb_ophys.errors import LinkError, SchemaError
+from nwb_ophys.hdf5.nodes import node_at
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.session import Session, fingerprint
 from nwb_ophys.models.base import ConfiguredBaseModel
@@ -202,6 +203,7 @@ def make_plan(root: NWBFile) -> Plan:
                 )
     for graft in plan.grafts:
         _find_graft_changes(plan, graft)
+    _check_names(plan)
     _check_targets(plan)
     return plan
 
@@ -377,20 +379,19 @@ def _find_graft_changes(plan: Plan, graft: Graft) -> None:
 def _place(plan: Plan, parent: str, name: str, item: Any) -> None:
     """Put an object, or a link to one, under a name of a group."""
     path = join(parent, name)
-    model = getattr(item, "link_target", item) if isinstance(item, ExternalLink) else item
     if isinstance(item, ExternalLink):
         plan.links.append(NewLink(path, item))
         return
-    own = getattr(model, "name", name)
+    own = getattr(item, "name", name)
     if own != name:
         raise SchemaError(f"expected the name {name!r}, found {own!r}", path=path, field="name")
-    if plan.home_of(model) is not None:
-        plan.links.append(NewLink(path, model))
-    elif model._binding is not None and not _was_removed_here(plan, model):
-        plan.homes[id(model)] = path
-        plan.grafts.append(Graft(path, model))
+    if plan.home_of(item) is not None:
+        plan.links.append(NewLink(path, item))
+    elif item._binding is not None and not _was_removed_here(plan, item):
+        plan.homes[id(item)] = path
+        plan.grafts.append(Graft(path, item))
     else:
-        _add_new(plan, path, model)
+        _add_new(plan, path, item)
 
 
 def _was_removed_here(plan: Plan, model: Any) -> bool:
@@ -454,6 +455,45 @@ def _check_rules(model: Any, path: str) -> None:
         broken = [finding for finding in broken if finding not in before]
     for name, message in broken:
         raise SchemaError(message, path=path, field=name)
+
+
+def _check_names(plan: Plan) -> None:
+    """Refuse two objects at one path: several collections and fields may lie over one group."""
+    taken = set(plan.groups)
+    taken.update(
+        join(one.path, one.field.path) for one in plan.fields if isinstance(one.field.marker, Array)
+    )
+    for path in _new_paths(plan):
+        if path in taken or (plan.session is not None and _is_kept(plan, path)):
+            raise SchemaError(
+                "two objects with one name",
+                file=plan.session.file if plan.session is not None else None,
+                path=path,
+                hint="choose another name for one of them",
+            )
+        taken.add(path)
+
+
+def _new_paths(plan: Plan) -> Iterator[str]:
+    for item in plan.new:
+        if item.path != "/":
+            yield item.path
+        for one in layout_of(type(item.model)).fields.values():
+            if isinstance(one.marker, Array) and getattr(item.model, one.name) is not None:
+                yield join(item.path, one.path)
+    yield from (link.path for link in plan.links)
+    yield from (graft.path for graft in plan.grafts)
+
+
+def _is_kept(plan: Plan, path: str) -> bool:
+    """Tell whether the opened file has something at a path, and keeps it."""
+    parent, _, name = path.rpartition("/")
+    if plan.session is None or path in plan.removed or plan.is_removed(path):
+        return False
+    try:
+        return name in node_at(plan.session.source, parent or "/").links
+    except LookupError:  # its parent is new as well
+        return False
 
 
 def _check_targets(plan: Plan) -> None:

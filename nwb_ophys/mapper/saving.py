@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -20,7 +21,8 @@ from nwb_ophys.hdf5.copying import (
     creation_properties,
 )
 from nwb_ophys.hdf5.datasets import Storage
-from nwb_ophys.hdf5.nodes import external_files, objects_below, root_of
+from nwb_ophys.hdf5.nodes import objects_below, root_of
+from nwb_ophys.hdf5.opening import external_files
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.mapper.plan import Plan
 from nwb_ophys.mapper.schema import SchemaUpgradeWarning, write_specifications
@@ -54,7 +56,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     session = plan.session
     folder = str(target.parent)
     if session is None:
-        with h5py.File(temporary, "w") as file:
+        with _writing(h5py.File(temporary, "w")) as file:
             _carry_out(plan, file, folder, storage)
             write_specifications(file, plan.root)
         return
@@ -68,11 +70,13 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         if plan.unchanged:
             return
         formats = access_properties(source.id)
-        with h5py.File(h5f.open(os.fsencode(temporary), h5f.ACC_RDWR, formats)) as file:
+        with _writing(h5py.File(h5f.open(os.fsencode(temporary), h5f.ACC_RDWR, formats))) as file:
             _carry_out(plan, file, folder, storage)
         return
     plist, formats = creation_properties(source.id), access_properties(source.id)
-    with h5py.File(h5f.create(os.fsencode(temporary), h5f.ACC_TRUNC, plist, formats)) as file:
+    with _writing(
+        h5py.File(h5f.create(os.fsencode(temporary), h5f.ACC_TRUNC, plist, formats))
+    ) as file:
         copier = TreeCopier(
             source.id,
             file.id,
@@ -87,6 +91,21 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         _carry_out(plan, file, folder, storage, copier.finish)
     if source.path is not None:
         copy_user_block(source.path, str(temporary), plist.get_userblock())
+
+
+@contextmanager
+def _writing(file: h5py.File) -> Iterator[h5py.File]:
+    """Close a file at the end; where the block fails, its error counts and not that of closing."""
+    name = file.filename
+    try:
+        yield file
+    except BaseException:
+        # On a full disk, HDF5 has no room for what it is still to write. The file is given up.
+        with suppress(OSError, RuntimeError):
+            os.truncate(name, 0)
+            file.close()
+        raise
+    file.close()
 
 
 def _carry_out(

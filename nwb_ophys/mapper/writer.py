@@ -215,7 +215,7 @@ class Writer:
         parent, _, name = path.rpartition("/")
         group = h5g.open(self.file.id, _raw(parent or "/"))
         if _raw(name) in group:
-            group.links.unlink(_raw(name))
+            group.unlink(_raw(name))
 
     # -- changes -------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.errors import MemberNotFoundError, NWBError
+from nwb_ophys.errors import ClosedError, MemberNotFoundError, NWBError
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import Dataset
@@ -174,6 +174,8 @@ class GroupModel(ConfiguredBaseModel):
         for get in self._getters():
             try:
                 member = get()
+            except ClosedError:
+                raise
             except NWBError:
                 continue
             if member is not None:

@@ -183,7 +183,17 @@ class DynamicTable(Container, schema="hdmf-common"):
         there = dict(self._stored_columns())
         names = [name for name in self.colnames or () if name in there]
         names += [name for name in there if name not in names]
+        if self._binding is not None and sorted(names) != sorted(self.colnames or ()):
+            self._note_colnames()
         return {name: self.column(name) for name in names}
+
+    def _note_colnames(self) -> None:
+        """Enter names of columns that disagree with the columns into the session's problems."""
+        from nwb_ophys.checks import colnames_are_the_columns
+
+        binding = self._binding
+        for field, message in colnames_are_the_columns(self):
+            binding.session.problem(self.hdf5_path, field, "columns", message)  # type: ignore[union-attr]
 
     def column(self, name: str) -> Any:
         """Give a column: its `VectorData`, or a `RaggedColumn` where it has an index.

@@ -165,6 +165,12 @@ _FOLLOWS = frozenset(
 """What follows from other fields, or goes only together with them."""
 
 
+def _goes_with_others(cls: type[Any], name: str) -> bool:
+    """Tell the columns that are made to fit others: indices, and masks of one image."""
+    ragged = name.endswith("_index") and name.removesuffix("_index") in layout_of(cls).fields
+    return ragged or (issubclass(cls, nwb.PlaneSegmentation) and "_mask" in name)
+
+
 class Factory:
     """Makes objects, and those that they link to.
 
@@ -194,6 +200,7 @@ class Factory:
             if cls is nwb.VectorIndex:
                 column = given.setdefault("target", self.linked(nwb.VectorData))
                 given["name"] = f"{column.name}_index"
+                given.setdefault("array", self._ends(len(column)))
         for one in layout_of(cls).fields.values():
             if one.name not in given and self._is_needed(cls, one, given):
                 given[one.name] = self._value(cls, one)
@@ -226,7 +233,11 @@ class Factory:
         if isinstance(marker, Members):
             # mypy thinks that classes cannot be hashed.
             return not one.groups and not marker.only and _needs_members(cls)  # type: ignore[arg-type]
-        if one.name in _FOLLOWS or getattr(marker, "fixed", None) is not None:
+        if (
+            one.name in _FOLLOWS
+            or _goes_with_others(cls, one.name)
+            or getattr(marker, "fixed", None) is not None
+        ):
             return False
         if isinstance(marker, Attr) and marker.of is not None and given.get(marker.of) is None:
             return False
@@ -258,17 +269,19 @@ class Factory:
         if dims is None:
             dims = ("any",)
         if isinstance(dims[0], tuple):
-            dims = self.values.pick(dims)
+            per_roi = issubclass(cls, nwb.RoiResponseSeriesData)
+            dims = dims[-1] if per_roi else self.values.pick(dims)
         first, *rest = dims
         if isinstance(first, int):
-            return (first, *self.values.rest(rest))  # type: ignore[arg-type]
+            return (first, *self.values.rest(rest))
         in_table = issubclass(cls, (nwb.VectorData, nwb.ElementIdentifiers))
         is_series = first in ("num_times", "frame", "time") and not in_table
         is_image = first in ("x", "height", "width")
         if is_image:
-            return self.values.rest(dims)  # type: ignore[arg-type]
-        rest = ["num_ROIs" if axis == "num_ROIs" else axis for axis in rest]
-        lengths = list(self.values.rest(rest))  # type: ignore[arg-type]
+            return self.values.rest(dims)
+        if issubclass(cls, nwb.ImageReferences):
+            return (max(self.values.rows, 1),)
+        lengths = list(self.values.rest(rest))
         for axis, word in enumerate(rest):
             if word == "num_ROIs":
                 lengths[axis] = self.values.rows
@@ -309,7 +322,7 @@ class Factory:
         if issubclass(cls, nwb.PlaneSegmentation) and not any(
             name.partition("_")[2].startswith("mask") for name in given
         ):
-            kind = self.values.pick(["image_mask", "pixel_mask"])
+            kind = self.values.pick(["image_mask", "pixel_mask", "voxel_mask"])
             given[kind] = self._child(fields[kind])
         for name, index in [(n, f"{n}_index") for n in fields if f"{n}_index" in fields]:
             if given.get(name) is not None and given.get(index) is None:
@@ -471,6 +484,7 @@ def put_into(session: nwb.NWBFile, *objects: ConfiguredBaseModel) -> None:
 
 
 def _put(session: nwb.NWBFile, model: Any, factory: Factory) -> None:
+    _fit(factory, model)
     first, *inner = _route(type(model))  # type: ignore[arg-type]
     item = model
     for place in reversed(inner):
@@ -481,9 +495,23 @@ def _put(session: nwb.NWBFile, model: Any, factory: Factory) -> None:
             given["children"] = list(dict.fromkeys(item.array))  # type: ignore[call-overload]
         item = factory.make(place.owner, **given)
     if isinstance(first.field.marker, Members):
-        getattr(session, first.field.name).add(item)
+        members = getattr(session, first.field.name)
+        while item is not model and item.name in members:
+            item.name += "_"  # what was made around an object gives way
+        members.add(item)
     else:
         setattr(session, first.field.name, item)
+
+
+def _fit(factory: Factory, model: Any) -> None:
+    """Have what is made around a dataset be as long as the dataset is."""
+    factory.values.times, factory.values.rows = Sensible.times, Sensible.rows
+    shape = model.shape if isinstance(model, nwb.DatasetModel) else ()
+    if shape and isinstance(model, (nwb.VectorData, nwb.ElementIdentifiers)):
+        factory.values.rows = shape[0]
+    elif shape:
+        factory.values.times = shape[0]
+        factory.values.rows = shape[1] if len(shape) > 1 else 1
 
 
 def _companions(item: Any) -> list[Any]:

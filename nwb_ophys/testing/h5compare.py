@@ -260,7 +260,7 @@ class _Comparison:
             orders = [[name for name in _in_order(side) if name in both] for side in (a, b)]
             if orders[0] != orders[1]:
                 self.add(path, f"order of creation of {what}s", *orders)
-        elif tracked[0] != tracked[1]:
+        elif tracked[0] != tracked[1] and all(tracked):  # of none, no order is known
             self.add(path, f"creation order of {what}s known", *tracked)
         return both
 
@@ -386,9 +386,13 @@ def _in_order(found: dict[bytes, dict[str, Any]]) -> list[bytes]:
 
 def _attributes(opened: Any) -> dict[bytes, dict[str, Any]]:
     found: dict[bytes, dict[str, Any]] = {}
+    # HDF5 makes an order up where none is kept, so the object itself is asked.
+    has_order = not isinstance(opened, h5t.TypeID) and bool(
+        opened.get_create_plist().get_attr_creation_order() & h5p.CRT_ORDER_TRACKED
+    )
 
     def add(name: bytes, info: Any) -> None:
-        found[name] = {"charset": info.cset, "order": info.corder if info.corder_valid else -1}
+        found[name] = {"charset": info.cset, "order": info.corder if has_order else -1}
 
     h5a.iterate(opened, add, info=True)
     return found

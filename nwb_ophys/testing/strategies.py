@@ -41,6 +41,14 @@ _DTYPES: Final[dict[str, tuple[str, ...]]] = {
 }
 """What conforms to each dtype of the schema."""
 
+_CHOICES: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "age_reference": st.sampled_from(["birth", "gestational"]),
+    "continuity": st.sampled_from(["continuous", "instantaneous", "step"]),
+    "image_format": st.sampled_from(["PNG", "JPEG", "GIF"]),
+    "rate": st.floats(0.001, 1e6),
+}
+"""Fields of which only some values mean something."""
+
 _NOT_IN_TEXT: Final = "\0"
 _NOT_IN_NAMES: Final = "/:."
 
@@ -127,9 +135,7 @@ class _Drawn:
         return bool(stored and self._draw(st.booleans()))
 
     def scalar(self, field: str, dtype: DTypeSpec) -> Any:
-        if field == "rate":
-            return self._draw(st.floats(0.001, 1e6))
-        return self._draw(_scalars(dtype))
+        return self._draw(_CHOICES[field] if field in _CHOICES else _scalars(dtype))
 
     def array(self, dtype: DTypeSpec, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         array: np.ndarray[Any, Any] = self._draw(arrays(str(dtype), shape))
@@ -193,8 +199,8 @@ def sessions(draw: Callable[[Any], Any], max_objects: int = 3) -> nwb.NWBFile:
         subject=factory.make(nwb.Subject) if draw(st.booleans()) else None,
     )
     kinds = [cls for cls in hand_written_models() if _stands_alone(cls)]
-    for kind in draw(st.lists(st.sampled_from(kinds), max_size=max_objects)):
-        put_into(session, factory.make(kind))
+    drawn = draw(st.lists(st.sampled_from(kinds), max_size=max_objects, unique=True))
+    put_into(session, *[factory.make(kind) for kind in drawn])
     return session
 
 
