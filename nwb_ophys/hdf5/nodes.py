@@ -252,7 +252,7 @@ class Node:
                     ),
                     info=True,
                 )
-                records = [_record(group, *each) for _, *each in sorted(found)]
+                records = [_record(group, *each[1:]) for each in sorted(found)]
             return {record.name: record for record in records}
 
     # -- walking -----------------------------------------------------------------------------

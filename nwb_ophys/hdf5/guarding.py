@@ -1,0 +1,190 @@
+"""Write HDF5 files such that no failure to write reaches HDF5, which does not survive it.
+
+Where a write fails, on a full disk for one, HDF5 can neither close the file nor let it go, and the
+interpreter crashes when it ends. So HDF5 writes through a file object of ours. It records the first
+failure; what HDF5 writes after that goes into memory, as far as it is structure that HDF5 may want
+to read again, and the file is closed in good order before the failure is raised.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import h5py
+from h5py import h5f, h5fd, h5p
+
+__all__ = ["check_write", "guarded"]
+
+_STRUCTURE = 1 << 20
+"""The most bytes that HDF5 writes of its own structures at once; longer writes are data."""
+_ROOM = 1 << 28
+"""The most bytes that are held in memory after a failure."""
+
+
+class _Guard:
+    """The file object that HDF5 reads and writes through."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.failure: BaseException | None = None
+        self._file = io.FileIO(os.fspath(path), "r+")
+        self._position = 0
+        self._kept: list[tuple[int, bytes]] = []
+        self._room = _ROOM
+
+    def close(self) -> None:
+        """Close the file; some systems report only now that it could not be written."""
+        try:
+            self._file.close()
+        except OSError as error:
+            self.failure = self.failure or error
+
+    # What HDF5 calls. None of these may raise.
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            self._position = offset
+            if whence != os.SEEK_SET:
+                self._position = self._file.seek(offset, whence)
+        except BaseException as error:
+            self.failure = self.failure or error
+        return self._position
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        if self.failure is None:
+            try:
+                self._file.seek(self._position)
+                done = 0
+                while done < len(view):  # systems may write less than they are given
+                    done += self._file.write(view[done:]) or 0
+            except BaseException as error:
+                self.failure = error
+        if self.failure is not None and len(view) <= min(_STRUCTURE, self._room):
+            self._room -= len(view)
+            self._kept.append((self._position, bytes(view)))
+        return len(view)
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        try:
+            self._file.seek(self._position)
+            done = 0
+            while done < len(view) and (count := self._file.readinto(view[done:])):
+                done += count
+            view[done:] = bytes(len(view) - done)
+        except BaseException as error:
+            self.failure = self.failure or error
+        for at, data in self._kept:
+            first, last = max(at, self._position), min(at + len(data), self._position + len(view))
+            if first < last:
+                here = self._position
+                view[first - here : last - here] = data[first - at : last - at]
+        return len(view)
+
+    def truncate(self, size: int) -> int:
+        try:
+            if self.failure is None:
+                self._file.truncate(size)
+        except BaseException as error:
+            self.failure = error
+        return size
+
+    def flush(self) -> None:
+        """Do nothing: the whole file is synced once it is closed."""
+
+
+_CALLBACKS = frozenset(
+    function.__code__
+    for function in (_Guard.seek, _Guard.write, _Guard.readinto, _Guard.truncate, _Guard.flush)
+)
+
+_WRITING: ContextVar[_Guard | None] = ContextVar("_WRITING", default=None)
+
+
+def check_write() -> None:
+    """Raise what made the write under way fail, if anything did.
+
+    Long writes call it between their steps, so as not to go on in vain.
+    """
+    guard = _WRITING.get()
+    if guard is not None and guard.failure is not None:
+        raise guard.failure
+
+
+@contextmanager
+def guarded(
+    path: str | os.PathLike[str], *, creation: Any = None, access: Any = None
+) -> Iterator[h5py.File]:
+    """Open an HDF5 file that is there to write to it, empty ones as new, and close it at the end.
+
+    Parameters
+    ----------
+    path
+        The file.
+    creation, access
+        HDF5's properties, where they are not its defaults.
+
+    Raises
+    ------
+    OSError
+        The first failure to write.
+    """
+    guard = _Guard(path)
+    access = h5p.create(h5p.FILE_ACCESS) if access is None else access
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    access.set_fileobj_driver(h5fd.fileobj_driver, guard)
+    token = _WRITING.set(guard)
+    try:
+        with _interrupts_outside(guard):
+            raw = os.fsencode(path)
+            if os.path.getsize(path):
+                file = h5py.File(h5f.open(raw, h5f.ACC_RDWR, access))
+            else:
+                file = h5py.File(h5f.create(raw, h5f.ACC_TRUNC, creation, access))
+            try:
+                yield file
+            finally:
+                file.close()
+    except Exception as error:
+        if guard.failure is not None and guard.failure is not error:
+            raise guard.failure from error
+        raise
+    finally:
+        _WRITING.reset(token)
+        guard.close()
+    if guard.failure is not None:
+        raise guard.failure
+
+
+@contextmanager
+def _interrupts_outside(guard: _Guard) -> Iterator[None]:
+    """Record an interrupt that comes while HDF5 calls the guard; raise any other at once."""
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+    handler = previous
+
+    def handle(number: int, frame: Any) -> None:
+        try:
+            handler(number, frame)
+        except BaseException as error:
+            above = frame
+            while above is not None and above.f_code not in _CALLBACKS:
+                above = above.f_back
+            if above is None:
+                raise
+            guard.failure = guard.failure or error
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
