@@ -2,7 +2,8 @@
 
 A rule is a small function that yields the field it is about and what is wrong with it. It looks at
 shapes, at arrays in memory, and at stored ones only where they are as short as an index; of streams
-it knows nothing.
+it knows nothing. It refuses only what the schema or PyNWB refuses: what is merely unusual is
+written.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from nwb_ophys.models.segmentation import (
     DfOverF,
     Fluorescence,
     ImageSegmentation,
-    PlaneSegmentation,
-    RoiResponseSeries,
 )
 from nwb_ophys.models.series import TimeSeries
 from nwb_ophys.models.table import (
@@ -101,19 +100,35 @@ def colnames_are_the_columns(table: DynamicTable) -> Iterator[Finding]:
         yield "colnames", f"expected each column once, found {_listed(twice)} more than once"
 
 
+def _index_over(table: DynamicTable, column: VectorData) -> VectorIndex | None:
+    """Find the index that cuts a column into rows: the one named so, or one that leads to it."""
+    named = table._index_of(column.name)
+    if named is not None:
+        return named
+    for _, index in table._all_vectors():
+        if isinstance(index, VectorIndex) and index.target is column:
+            return index
+    return None
+
+
 @rule(DynamicTable)
 def columns_have_one_length(table: DynamicTable) -> Iterator[Finding]:
     """Every column has as many rows as there are identifiers."""
     rows = _length(table.id)
     for name, column in table._stored_columns():
         outer: VectorData = column
-        while (index := table._index_of(outer.name)) is not None:
+        while (index := _index_over(table, outer)) is not None:
             outer = index
         count = _length(outer)
         if rows is None:
             rows = count  # the first column tells, where there are no identifiers
         elif count is not None and count != rows:
-            yield name, f"expected {rows} rows, as the table has, found {count}"
+            hint = "; a ragged column is made by add_column(..., index=True)"
+            yield (
+                name,
+                f"expected {rows} rows, as the table has, found {count}"
+                f"{hint if outer is column and count > rows else ''}",
+            )
 
 
 @rule(DynamicTable)
@@ -122,8 +137,8 @@ def indices_stay_within_their_columns(table: DynamicTable) -> Iterator[Finding]:
     for name, index in table._all_vectors():
         if not isinstance(index, VectorIndex):
             continue
-        target = table._vector(name.removesuffix("_index"))
-        if target is None or not name.endswith("_index"):
+        target = index.target or table._vector(name.removesuffix("_index"))
+        if target is None or target is index:
             yield name, f"an index of no column: there is no {name.removesuffix('_index')!r}"
             continue
         ends = _values(index)
@@ -134,19 +149,15 @@ def indices_stay_within_their_columns(table: DynamicTable) -> Iterator[Finding]:
             row = int(falls[0]) + 1
             yield (
                 name,
-                (
-                    f"expected end offsets that never decrease, found {ends[row]} after "
-                    f"{ends[row - 1]} in row {row}"
-                ),
+                f"expected end offsets that never decrease, found {ends[row]} after "
+                f"{ends[row - 1]} in row {row}",
             )
         length = _length(target)
         if length is not None and ends.max() > length:
             yield (
                 name,
-                (
-                    f"expected end offsets within the {length} elements of {target.name!r}, found "
-                    f"{ends.max()}"
-                ),
+                f"expected end offsets within the {length} elements of {target.name!r}, found "
+                f"{ends.max()}",
             )
 
 
@@ -161,9 +172,12 @@ def regions_stay_within_their_tables(region: DynamicTableRegion) -> Iterator[Fin
         return
     wrong = rows[(rows < 0) | (rows >= count)]
     if wrong.size:
+        if count == 0:
+            yield "array", f"{region.table.name!r} has no rows, found {wrong[0]}"
+            return
         yield (
             "array",
-            (f"expected rows of {region.table.name!r}, from 0 to {count - 1}, found {wrong[0]}"),
+            f"expected rows of {region.table.name!r}, from 0 to {count - 1}, found {wrong[0]}",
         )
 
 
@@ -173,10 +187,8 @@ def categories_are_the_tables(table: AlignedDynamicTable) -> Iterator[Finding]:
     if sorted(table.categories or ()) != sorted(table.children):
         yield (
             "categories",
-            (
-                f"expected the names of the tables, {_listed(table.children) or 'none'}, found "
-                f"{_listed(table.categories or ()) or 'none'}"
-            ),
+            f"expected the names of the tables, {_listed(table.children) or 'none'}, found "
+            f"{_listed(table.categories or ()) or 'none'}",
         )
     rows = _length(table.id)
     for name, part in table.children.items():
@@ -190,95 +202,44 @@ def categories_are_the_tables(table: AlignedDynamicTable) -> Iterator[Finding]:
 
 @rule(TimeSeries)
 def times_are_told_once(series: TimeSeries) -> Iterator[Finding]:
-    """Either ``timestamps`` or ``starting_time`` with a rate above 0 tells the times."""
+    """Either ``timestamps`` or ``starting_time`` with a rate tells the times."""
     start = series.starting_time
     if (series.timestamps is None) == (start is None):
         found = "neither" if start is None else "both"
         yield "timestamps", f"expected either timestamps or a rate, found {found}"
-    if start is not None and not (start.rate is not None and start.rate > 0):
-        yield "starting_time", f"expected a rate above 0, found {start.rate}"
+    if start is not None and (start.rate is None or start.rate < 0):
+        yield "starting_time", f"expected a rate of 0 or more, found {start.rate}"
 
 
 @rule(TimeSeries)
 def samples_have_times(series: TimeSeries) -> Iterator[Finding]:
-    """There is one time, and one control value, for each sample."""
+    """There is one time for each sample."""
     if isinstance(series, ImageSeries) and series.external_file is not None:
         return  # its samples are in other files
-    samples = _length(series.data)
-    for name in ("timestamps", "control"):
-        count = _length(getattr(series, name))
-        if count is not None and samples is not None and count != samples:
-            yield name, f"expected one for each of the {samples} samples, found {count}"
+    samples, count = _length(series.data), _length(series.timestamps)
+    if count is not None and samples is not None and count != samples:
+        yield "timestamps", f"expected one for each of the {samples} samples, found {count}"
 
 
 @rule(ImageSeries)
 def external_files_hold_the_frames(series: ImageSeries) -> Iterator[Finding]:
-    """Frames are in ``data`` or in external files, and ``format`` says which."""
-    files = _length(series.external_file)
-    if (series.external_file is None) == (series.format == "external"):
-        wanted = "external files" if files is None else "the format 'external'"
-        found = "none" if files is None else repr(series.format)
-        yield "external_file" if files is None else "format", f"expected {wanted}, found {found}"
-    if files is None:
+    """Where frames are in external files, ``format`` and ``starting_frame`` say so."""
+    if series.external_file is None:
         return
+    if series.format != "external":
+        yield "format", f"expected 'external' beside external files, found {series.format!r}"
     if series.data is not None and 0 not in (_shape(series.data) or (0,)):
         yield (
             "data",
-            (
-                "expected no frames beside those of the external files, found an array of shape "
-                f"{_shape(series.data)}"
-            ),
+            "expected no frames beside those of the external files, found an array of shape "
+            f"{_shape(series.data)}",
         )
-    starts = _length(series.starting_frame)
+    files, starts = _length(series.external_file), _length(series.starting_frame)
     if starts != files:
         yield "starting_frame", f"expected one for each of the {files} files, found {starts}"
 
 
-@rule(RoiResponseSeries)
-def traces_belong_to_rois(series: RoiResponseSeries) -> Iterator[Finding]:
-    """There is one trace for each ROI."""
-    shape, rois = _shape(series.data), _length(series.rois)
-    traces = shape[1] if len(shape) > 1 else 1
-    if shape and rois is not None and rois != traces:
-        yield "rois", f"expected one for each of the {traces} traces in data, found {rois}"
-
-
-# -- planes and masks --------------------------------------------------------------------------
-
-
-@rule(PlaneSegmentation)
-def masks_are_given(table: PlaneSegmentation) -> Iterator[Finding]:
-    """There is a mask of one kind at least; pixels and voxels say where each ROI ends."""
-    if table.image_mask is None and table.pixel_mask is None and table.voxel_mask is None:
-        yield "image_mask", "expected masks: image_mask, pixel_mask or voxel_mask; found none"
-    for name in ("pixel_mask", "voxel_mask"):
-        if getattr(table, name) is not None and getattr(table, f"{name}_index") is None:
-            yield (
-                f"{name}_index",
-                (
-                    f"expected the end offsets of each ROI in {name!r}, found none; "
-                    f"add_column({name!r}, masks, ..., index=True) makes them"
-                ),
-            )
-
-
-@rule(PlaneSegmentation)
-def masks_fit_on_one_image(table: PlaneSegmentation) -> Iterator[Finding]:
-    """Pixels and voxels in memory lie on the images, where there are image masks too."""
-    size = _shape(table.image_mask)[1:]
-    for name in ("pixel_mask", "voxel_mask"):
-        points = getattr(getattr(table, name), "array", None)
-        if not isinstance(points, np.ndarray) or not points.size:
-            continue
-        for axis, count in zip("xyz", size, strict=False):
-            if axis in (points.dtype.names or ()) and points[axis].max() >= count:
-                yield (
-                    name,
-                    (
-                        f"expected {axis} from 0 to {count - 1}, as image_mask has, found "
-                        f"{points[axis].max()}"
-                    ),
-                )
+# -- planes, and what holds others -------------------------------------------------------------
 
 
 @rule(ImagingPlane)

@@ -9,6 +9,7 @@ import numpy as np
 
 import nwb_ophys as nwb
 
+SCOPE = "/general/devices/scope"
 MOVIE = "/acquisition/movie"
 PLANE = "/general/optophysiology/plane"
 SEGMENTATION = "/processing/ophys/ImageSegmentation/cells"

@@ -425,9 +425,11 @@ _LIMITED = """
 @pytest.mark.parametrize("data", ["array", "stream"])
 @pytest.mark.parametrize("kind", ["authored", "opened"])
 def test_a_full_disk(target: Path, pristine: Path, kind: str, data: str) -> None:
-    out, errors = start(_LIMITED, target, kind, pristine, data).communicate(timeout=60)
+    writer = start(_LIMITED, target, kind, pristine, data)
+    out, errors = writer.communicate(timeout=60)
     first, last = out.splitlines() or [errors, ""]
     assert first.startswith(f"{target}: the file cannot be written: "), errors
+    assert writer.returncode == 0, errors
     assert "File too large (make room there, or choose another folder)" in first
     assert last == "done"
     assert target.read_bytes() == OLD

@@ -270,7 +270,16 @@ class LazyArray:
 
     def _read(self, index: Any, stored: numpy.dtype[Any]) -> Any:
         """Read a selection as elements of this stored dtype, and decode it."""
-        dataset = self._open()
+        while True:
+            dataset = self._open()
+            try:
+                return self._read_from(dataset, index, stored)
+            except (OSError, RuntimeError, ValueError):
+                if dataset.valid:
+                    raise
+                # Another thread wrote over the file, or closed it, which shows on opening.
+
+    def _read_from(self, dataset: h5d.DatasetID, index: Any, stored: numpy.dtype[Any]) -> Any:
         storage = self._storage
         planned = plan(self.shape, index, storage.cells, strides=storage.chunks is None)
         values: NDArray[Any]

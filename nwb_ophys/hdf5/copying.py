@@ -24,6 +24,7 @@ from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5r, h5s, h5t
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError, NWBError
+from nwb_ophys.hdf5.guarding import check_write
 
 __all__ = [
     "Outside",
@@ -615,6 +616,7 @@ class TreeCopier:
             for offset in stored_chunks(source):
                 mask, data = source.read_direct_chunk(offset)
                 created.write_direct_chunk(offset, data, mask)
+                check_write()
         else:
             for block in _blocks(source):
                 form.write(created, block, form.read(source, block))

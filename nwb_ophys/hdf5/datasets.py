@@ -19,6 +19,7 @@ from h5py import h5a, h5d, h5o, h5p, h5s, h5t
 
 from nwb_ophys.dtypes import DTypeSpec, conform_array
 from nwb_ophys.errors import SchemaError
+from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.storage import is_stream
 
 __all__ = ["Storage", "write_attribute", "write_dataset"]
@@ -313,11 +314,15 @@ def _properties() -> Any:
     return plist
 
 
+_PLAIN: Final = _properties()
+"""The properties of a dataset in one piece."""
+
+
 def _creation(shape: tuple[int, ...], dtype: np.dtype[Any], storage: Storage) -> Any:
-    plist = _properties()
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < _SMALL or storage.compression is None or dtype.kind == "O":
-        return plist
+        return _PLAIN
+    plist = _properties()
     _set_chunks(plist, shape, dtype, storage)
     return plist
 
@@ -402,6 +407,7 @@ def _put(dataset: Any, first: int, block: np.ndarray[Any, Any]) -> None:
     space = dataset.get_space()
     space.select_hyperslab((first, *(0 for _ in block.shape[1:])), block.shape)
     dataset.write(h5s.create_simple(block.shape), space, block)
+    check_write()
 
 
 class _bar:  # noqa: N801  (a context manager used like a function)

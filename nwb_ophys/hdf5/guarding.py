@@ -33,7 +33,7 @@ class _Guard:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.failure: BaseException | None = None
-        self._file = io.FileIO(os.fspath(path), "r+")
+        self._file = io.FileIO(os.fspath(path), "r+", opener=_created)
         self._position = 0
         self._kept: list[tuple[int, bytes]] = []
         self._room = _ROOM
@@ -54,6 +54,9 @@ class _Guard:
                 self._position = self._file.seek(offset, whence)
         except BaseException as error:
             self.failure = self.failure or error
+        return self._position
+
+    def tell(self) -> int:
         return self._position
 
     def write(self, data: Any) -> int:
@@ -100,9 +103,20 @@ class _Guard:
         """Do nothing: the whole file is synced once it is closed."""
 
 
+def _created(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)
+
+
 _CALLBACKS = frozenset(
     function.__code__
-    for function in (_Guard.seek, _Guard.write, _Guard.readinto, _Guard.truncate, _Guard.flush)
+    for function in (
+        _Guard.seek,
+        _Guard.tell,
+        _Guard.write,
+        _Guard.readinto,
+        _Guard.truncate,
+        _Guard.flush,
+    )
 )
 
 _WRITING: ContextVar[_Guard | None] = ContextVar("_WRITING", default=None)
@@ -122,7 +136,7 @@ def check_write() -> None:
 def guarded(
     path: str | os.PathLike[str], *, creation: Any = None, access: Any = None
 ) -> Iterator[h5py.File]:
-    """Open an HDF5 file that is there to write to it, empty ones as new, and close it at the end.
+    """Open an HDF5 file to write to it, made where it is missing or empty, and close it at the end.
 
     Parameters
     ----------
@@ -137,7 +151,10 @@ def guarded(
         The first failure to write.
     """
     guard = _Guard(path)
-    access = h5p.create(h5p.FILE_ACCESS) if access is None else access
+    if access is None:
+        access = h5p.create(h5p.FILE_ACCESS)
+        # As h5py has it: later releases of HDF5 begin with newer formats, which keep times.
+        access.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_LATEST)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
     access.set_fileobj_driver(h5fd.fileobj_driver, guard)
     token = _WRITING.set(guard)

@@ -186,15 +186,16 @@ class Node:
         LinkError
             Naming the file that is out of bounds.
         """
-        for file in external_files(self.id):
-            if not self.source.may_open(self.source.beside(file)):
-                raise LinkError(
-                    f"the data lie in another file, {file!r}, which may not be opened",
-                    file=self.file,
-                    path=self.path,
-                    hint=self.source.how_to_allow,
-                )
-        self._beside = lies_beside(self.id, self.source.folder)
+        with self.source.lock:  # the file stays open
+            for file in external_files(self.id):
+                if not self.source.may_open(self.source.beside(file)):
+                    raise LinkError(
+                        f"the data lie in another file, {file!r}, which may not be opened",
+                        file=self.file,
+                        path=self.path,
+                        hint=self.source.how_to_allow,
+                    )
+            self._beside = lies_beside(self.id, self.source.folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
         source = self.source

@@ -160,7 +160,7 @@ class Source:
         with self.lock:
             file, self._file = self._file, None
             self._suspended = True
-            for node in self.nodes.values():
+            for node in list(self.nodes.values()):  # others may be walking meanwhile
                 node.release()
             if file is not None:
                 file.close()
@@ -170,7 +170,7 @@ class Source:
         with self.lock:
             self.suspend()
             self._suspended = False
-            for other in self.siblings.values():
+            for other in list(self.siblings.values()):
                 if not other.closed:
                     other.close()
 

@@ -91,13 +91,15 @@ def read_attribute(attribute: h5a.AttrID, size: int, file: h5py.h5f.FileID) -> A
     """
     if size > _COMPACT and size > file.get_filesize():
         raise ValueError(f"it would take {size} bytes, more than the file has")
+    space = attribute.get_space()
+    # h5py does not compare shapes: it would read an array beyond the end of a scalar.
+    is_scalar = size > 0 and space.get_simple_extent_ndims() == 0
     kind = attribute.get_type()
-    if size == kind.get_size() and attribute.shape == ():  # nearly always
+    if is_scalar:
         value = _read_single(kind, attribute.read)
         if value is not None:
             return value
     code = kind.get_class()
-    space = attribute.get_space()
     if space.get_simple_extent_type() == h5s.NULL:
         return h5py.Empty(kind.dtype)
     shape = space.get_simple_extent_dims()

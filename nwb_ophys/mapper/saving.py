@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
-from h5py import h5f
 
 from nwb_ophys.errors import LinkError
 from nwb_ophys.hdf5.atomic import replacing
@@ -21,6 +18,7 @@ from nwb_ophys.hdf5.copying import (
     creation_properties,
 )
 from nwb_ophys.hdf5.datasets import Storage
+from nwb_ophys.hdf5.guarding import guarded
 from nwb_ophys.hdf5.nodes import objects_below, root_of
 from nwb_ophys.hdf5.opening import external_files
 from nwb_ophys.hdf5.source import Source
@@ -56,7 +54,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     session = plan.session
     folder = str(target.parent)
     if session is None:
-        with _writing(h5py.File(temporary, "w")) as file:
+        with guarded(temporary) as file:
             _carry_out(plan, file, folder, storage)
             write_specifications(file, plan.root)
         return
@@ -69,14 +67,11 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         _copy_bytes(source, temporary)
         if plan.unchanged:
             return
-        formats = access_properties(source.id)
-        with _writing(h5py.File(h5f.open(os.fsencode(temporary), h5f.ACC_RDWR, formats))) as file:
+        with guarded(temporary, access=access_properties(source.id)) as file:
             _carry_out(plan, file, folder, storage)
         return
-    plist, formats = creation_properties(source.id), access_properties(source.id)
-    with _writing(
-        h5py.File(h5f.create(os.fsencode(temporary), h5f.ACC_TRUNC, plist, formats))
-    ) as file:
+    plist = creation_properties(source.id)
+    with guarded(temporary, creation=plist, access=access_properties(source.id)) as file:
         copier = TreeCopier(
             source.id,
             file.id,
@@ -91,21 +86,6 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         _carry_out(plan, file, folder, storage, copier.finish)
     if source.path is not None:
         copy_user_block(source.path, str(temporary), plist.get_userblock())
-
-
-@contextmanager
-def _writing(file: h5py.File) -> Iterator[h5py.File]:
-    """Close a file at the end; where the block fails, its error counts and not that of closing."""
-    name = file.filename
-    try:
-        yield file
-    except BaseException:
-        # On a full disk, HDF5 has no room for what it is still to write. The file is given up.
-        with suppress(OSError, RuntimeError):
-            os.truncate(name, 0)
-            file.close()
-        raise
-    file.close()
 
 
 def _carry_out(

@@ -23,6 +23,7 @@ from nwb_ophys.models.dataset import Dataset, DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.problems import Problem, Severity
+from nwb_ophys.storage import is_stream
 
 if TYPE_CHECKING:
     from nwb_ophys.specs import Catalog
@@ -148,6 +149,9 @@ class Session:
         object.__setattr__(model, "__pydantic_fields_set__", set())
         for name, one in layout_of(type(model)).fields.items():
             value = model.__dict__.get(name)
+            if is_stream(value):  # it is spent; what it gave is in the file
+                del model.__dict__[name]
+                continue
             bound.remember(name, value)
             if isinstance(value, Children):
                 value.settle(partial(bound.member, one.groups))

@@ -14,6 +14,7 @@ from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.copying import TreeCopier
 from nwb_ophys.hdf5.datasets import Storage, encode, write_attribute, write_dataset
+from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.hdf5.values import has_references
@@ -63,8 +64,9 @@ class Writer:
         plan = self.plan
         for path in plan.removed:
             self._unlink(path)
-        for graft in plan.grafts:
-            self._graft(graft)
+        sources = {id(source): source for source in map(_source_of, plan.grafts)}
+        for key, source in sources.items():
+            self._graft(source, [one for one in plan.grafts if id(_source_of(one)) == key])
         for path in plan.groups:
             self._group(path)
         for new in plan.new:
@@ -97,6 +99,7 @@ class Writer:
         return self._groups.get(path) or h5o.open(self.file.id, _raw(path))
 
     def _create(self, path: str, model: Any) -> None:
+        check_write()
         layout = layout_of(type(model))
         parent, _, name = path.rpartition("/")
         if isinstance(model, DatasetModel):
@@ -286,9 +289,8 @@ class Writer:
 
     # -- objects of other sessions -------------------------------------------------------------
 
-    def _graft(self, graft: Graft) -> None:
-        node = graft.model._binding.node
-        source = node.source
+    def _graft(self, source: Source, grafts: list[Graft]) -> None:
+        """Copy objects of another file, and then what they refer to that is not here yet."""
         copier = TreeCopier(
             source.id,
             self.file.id,
@@ -296,16 +298,19 @@ class Writer:
             target_file=self.file.filename,
             relocate=relocation(source.folder, self.folder),
         )
-        parent = graft.path.rpartition("/")[0]
-        self._group(parent or "/")
-        copier.copy(node.path, graft.path)
+        for graft in grafts:
+            self._group(graft.path.rpartition("/")[0] or "/")
+            copier.copy(graft.model._binding.node.path, graft.path)
         for namespace in _own_namespaces(source):
             path = f"/specifications/{namespace}"
             if _raw(path) not in self.file.id:
                 copier.copy(path, path)
+        authored = {item.path for item in self.plan.new}
         missing = copier.outside()
         while missing.links or missing.references:
             for path in {**missing.links, **missing.references}:
+                if path in authored:
+                    raise _another(source, path)
                 if _raw(path) in self.file.id:
                     self._check_same(source, path)
                     copier.paths[int(h5o.get_info(h5o.open(source.id, _raw(path))).addr)] = path
@@ -322,11 +327,20 @@ class Writer:
             for one in (h5o.open(self.file.id, _raw(path)), h5o.open(source.id, _raw(path)))
         )
         if ours.get("object_id") != theirs.get("object_id"):
-            raise SchemaError(
-                f"an object from {source.file} needs {path}, but another object is there",
-                path=path,
-                hint="rename one of the two",
-            )
+            raise _another(source, path)
+
+
+def _source_of(graft: Graft) -> Source:
+    source: Source = graft.model._binding.node.source
+    return source
+
+
+def _another(source: Source, path: str) -> SchemaError:
+    return SchemaError(
+        f"an object from {source.file} needs {path}, but another object is there",
+        path=path,
+        hint="rename one of the two",
+    )
 
 
 def relocation(old: str, new: str) -> Any:

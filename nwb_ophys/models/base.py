@@ -198,11 +198,19 @@ class ConfiguredBaseModel(BaseModel):
     def __copy__(self) -> Self:
         return self._copied(lambda value: value)
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+    def __deepcopy__(self, memo: dict[Any, Any] | None = None) -> Self:
         memo = {} if memo is None else memo
-        return self._copied(lambda value: copy.deepcopy(value, memo), memo)
+        pending: list[Any] = memo.setdefault(_PENDING, [])
+        memo[_DEPTH] = memo.get(_DEPTH, 0) + 1
+        twin = self._copied(lambda value: copy.deepcopy(value, memo), memo)
+        pending += (twin.__dict__, twin._attrs)
+        memo[_DEPTH] -= 1
+        if not memo[_DEPTH]:  # what links lead to may be copied after what holds them
+            for holder in pending:
+                _relink(holder, memo)
+        return twin
 
-    def _copied(self, each: Any, memo: dict[int, Any] | None = None) -> Self:
+    def _copied(self, each: Any, memo: dict[Any, Any] | None = None) -> Self:
         twin = type(self).__new__(type(self))
         if memo is not None:
             memo[id(self)] = twin
@@ -218,6 +226,10 @@ class ConfiguredBaseModel(BaseModel):
                 value = Children([each(v) for v in value.values()], accepts=value._accepts)
             elif isinstance(value, ConfiguredBaseModel):
                 value = value if isinstance(marker, Link) else each(value)
+            elif isinstance(value, np.ndarray) and value.dtype.hasobject:
+                value = value.copy()  # it may hold references, which are links
+            elif memo is not None and _refers(value):
+                value = np.asarray(value)
             elif isinstance(value, (list, np.ndarray)):
                 value = each(value)
             values[name] = value
@@ -243,7 +255,8 @@ class ConfiguredBaseModel(BaseModel):
         update
             Values to give to fields of the copy; they are validated.
         deep
-            Whether children and arrays are copied as well. Links still lead to the same objects.
+            Whether children and arrays are copied as well. Links among what is copied then lead
+            to the copies, and others to where they led before.
         """
         twin = copy.deepcopy(self) if deep else copy.copy(self)
         for name, value in (update or {}).items():
@@ -329,6 +342,35 @@ def new_id() -> str:
 def _marker(cls: type[BaseModel], name: str) -> Marker:
     field = layout_of(cls).fields.get(name)
     return Internal() if field is None else field.marker
+
+
+_PENDING, _DEPTH = "nwb_ophys.pending", "nwb_ophys.depth"
+"""What a deep copy under way keeps in its memo: holders of links, and how deep it is."""
+
+
+def _refers(value: Any) -> bool:
+    """Tell whether a lazy array holds references."""
+    if not hasattr(value, "handle"):
+        return False
+    from nwb_ophys.hdf5.values import has_references
+
+    return has_references(value.handle.dataset().get_type())
+
+
+def _relink(holder: Any, memo: dict[Any, Any]) -> None:
+    """Turn links to objects that were copied to the copies, in fields, attributes and arrays."""
+    if isinstance(holder, dict):
+        for name, value in holder.items():
+            if isinstance(value, ConfiguredBaseModel):
+                holder[name] = memo.get(id(value), value)
+            else:
+                _relink(value, memo)
+    elif isinstance(holder, np.ndarray) and holder.dtype.hasobject:
+        columns = [holder[name] for name in holder.dtype.names] if holder.dtype.names else [holder]
+        for column in columns:
+            for index in np.ndindex(column.shape) if column.dtype.kind == "O" else ():
+                if isinstance(column[index], ConfiguredBaseModel):
+                    column[index] = memo.get(id(column[index]), column[index])
 
 
 def _same(value: Any, default: Any) -> bool:

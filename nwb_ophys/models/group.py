@@ -153,6 +153,16 @@ class GroupModel(ConfiguredBaseModel):
             return False
         return True
 
+    def add(self, *items: Any) -> Any:
+        """Add objects to ``children`` under their own names; the last one is returned.
+
+        Raises
+        ------
+        SchemaError
+            Where an object is of another type, has no name, or its name is taken.
+        """
+        return self.children.add(*items)
+
     def walk(self) -> Iterator[ConfiguredBaseModel]:
         """Iterate over all objects in and below this one, each once; links are not followed."""
         seen: set[int] = set()

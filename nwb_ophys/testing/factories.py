@@ -472,9 +472,9 @@ def put_into(session: nwb.NWBFile, *objects: ConfiguredBaseModel) -> None:
     waiting = list(objects)
     while waiting:
         placed = {id(model) for model in session.walk()}
-        model = waiting.pop()
+        model = waiting.pop(0)
         if id(model) not in placed:
-            _put(session, model, factory)
+            _put(session, model, factory, objects)
         waiting += [
             target
             for found in session.walk()
@@ -483,21 +483,23 @@ def put_into(session: nwb.NWBFile, *objects: ConfiguredBaseModel) -> None:
         ]
 
 
-def _put(session: nwb.NWBFile, model: Any, factory: Factory) -> None:
+def _put(session: nwb.NWBFile, model: Any, factory: Factory, given: Sequence[Any]) -> None:
     _fit(factory, model)
     first, *inner = _route(type(model))  # type: ignore[arg-type]
     item = model
     for place in reversed(inner):
         several = isinstance(place.field.marker, Members)
         members: Any = _companions(item) if several else item
-        given = {place.field.name: members}
+        fields = {place.field.name: members}
         if isinstance(item, nwb.ImagesOrderOfImages):
-            given["children"] = list(dict.fromkeys(item.array))  # type: ignore[call-overload]
-        item = factory.make(place.owner, **given)
+            fields["children"] = list(dict.fromkeys(item.array))  # type: ignore[call-overload]
+        item = factory.make(place.owner, **fields)
     if isinstance(first.field.marker, Members):
         members = getattr(session, first.field.name)
-        while item is not model and item.name in members:
-            item.name += "_"  # what was made around an object gives way
+        if not any(item is one for one in given):
+            # What was made around an object, or for it to link to, gives way.
+            while item.name in members or any(item.name == one.name for one in given):
+                item.name += "_"
         members.add(item)
     else:
         setattr(session, first.field.name, item)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as numpy_st
 
 from nwb_ophys import models as nwb
 from nwb_ophys.dtypes import DTypeSpec
-from nwb_ophys.layout import FieldLayout
+from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.storage import Array, Attr, Child
 from nwb_ophys.testing.factories import Factory, hand_written_models, put_into
@@ -48,6 +48,11 @@ _CHOICES: Final[dict[str, st.SearchStrategy[Any]]] = {
     "rate": st.floats(0.001, 1e6),
 }
 """Fields of which only some values mean something."""
+
+_RESERVED: Final = frozenset(
+    part for one in layout_of(nwb.NWBFile).fields.values() for part in (*one.groups, one.stored)
+)
+"""Names that the schema has a use for in the root of a file."""
 
 _NOT_IN_TEXT: Final = "\0"
 _NOT_IN_NAMES: Final = "/:."
@@ -125,7 +130,8 @@ class _Drawn:
         self.rows: int = draw(st.integers(0, 3))
 
     def name(self, cls: type[Any]) -> str:
-        name: str = self._draw(names().filter(lambda name: name not in self._names))
+        taken = self._names | _RESERVED
+        name: str = self._draw(names().filter(lambda name: name not in taken))
         self._names |= {name, f"{name}_index"}
         return name
 
