@@ -129,6 +129,21 @@ class TestProcesses:
             with pytest.raises(nwb.FileMissingError, match=f"{path}: there is no such file"):
                 pickle.loads(one)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda session: setattr(session, "identifier", "another"),
+            lambda session: session.devices.add(nwb.Device(name="new")),
+            lambda session: session.acquisition.__delitem__("movie"),
+        ],
+        ids=["assigned", "added", "removed"],
+    )
+    def test_changes_that_would_be_lost(self, path: Path, change: Callable[[Any], Any]) -> None:
+        with nwb.open(path) as session:
+            change(session)
+            with pytest.raises(nwb.SchemaError, match=r"with changes cannot be pickled.*write it"):
+                pickle.dumps(session)
+
     def test_after_the_session_was_closed(self, path: Path) -> None:
         with nwb.open(path) as session:
             movie = session[MOVIE]

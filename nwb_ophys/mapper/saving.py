@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import h5py
@@ -37,14 +38,16 @@ def save_as(plan: Plan, target: Path, storage: Storage) -> None:
     session = plan.session
     opened = None if session is None or session.source.path is None else session.source
     onto_itself = opened is not None and Path(opened.path or "").resolve() == target
-    with replacing(target) as temporary:
-        write_plan(plan, temporary, target, storage)
-        if onto_itself and opened is not None:
-            opened.suspend()  # some systems replace no file that is open
     homes = [(item.path, item.model) for item in plan.new]
-    if onto_itself and session is not None:
-        session.rebase(homes)
-        return
+    with ExitStack() as held:
+        with replacing(target) as temporary:
+            write_plan(plan, temporary, target, storage)
+            if onto_itself and opened is not None:
+                held.enter_context(opened.lock)  # nobody reads until the new file is there
+                opened.suspend()  # some systems replace no file that is open
+        if onto_itself and session is not None:
+            session.rebase(homes)
+            return
     for path, model in homes:
         model.__dict__["hdf5_path"] = path
 

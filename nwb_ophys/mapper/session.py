@@ -12,7 +12,7 @@ import numpy as np
 
 from nwb_ophys import registry
 from nwb_ophys.children import Children
-from nwb_ophys.errors import LinkError, NWBError
+from nwb_ophys.errors import LinkError, NWBError, SchemaError
 from nwb_ophys.hdf5.nodes import Node, node_at, root_of
 from nwb_ophys.hdf5.source import ExternalPolicy, Identity, Source
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
@@ -114,6 +114,18 @@ class Session:
                 for (key, _), model in self._models.items()
                 if source is None or key == id(source)
             ]
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a field was assigned, or an object added or removed, since the file was read."""
+        return any(
+            model.__pydantic_fields_set__
+            or any(
+                isinstance(value, Children) and (value.added or value.removed)
+                for value in model.__dict__.values()
+            )
+            for model in self.loaded()
+        )
 
     def rebase(self, homes: Iterable[tuple[str, Any]]) -> None:
         """Go on with the file that a write just put in the place of the opened one.
@@ -437,6 +449,19 @@ class Bound:
         return frozenset(record.name for record in links if record.kind != "hard")
 
     def reduce(self) -> tuple[Any, ...]:
-        """Tell pickle how to find the object again."""
+        """Tell pickle how to find the object again.
+
+        Raises
+        ------
+        SchemaError
+            Where the session has changes, which would be lost: pickle keeps the place of an object.
+        """
         source = self.node.source
+        if self.session.is_changed:
+            raise SchemaError(
+                "a session with changes cannot be pickled",
+                file=source.file,
+                path=self.node.path,
+                hint="write it first; an object of a file is pickled as the place where it lies",
+            )
         return _at, (self.session, source.path, self.node.path)
