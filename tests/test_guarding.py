@@ -54,6 +54,11 @@ def fill(file: h5py.File) -> None:
         group.create_dataset("data", data=frames(), chunks=True, compression="gzip")
 
 
+def fill_and_raise(file: h5py.File, error: Exception) -> None:
+    fill(file)
+    raise error
+
+
 def count_writes(tmp_path: Path, failing: type[Failing]) -> int:
     failing.left = 1 << 40
     (tmp_path / "counted.h5").touch()
@@ -237,3 +242,31 @@ def test_interrupts_at_any_moment(path: Path, delay: float) -> None:
     assert done.stdout == "interrupted\n"
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["small.nwb"]
+
+
+def test_a_failure_that_is_remembered_until_the_end(path: Path) -> None:
+    # The traceback holds all that took part in the write, while the interpreter goes down.
+    code = """
+        import errno, io, sys
+        import nwb_ophys as nwb
+        from nwb_ophys.hdf5 import guarding
+        from small import small_session
+
+        class Full(io.FileIO):
+            left, error = 30, OSError(errno.ENOSPC, "full")
+
+            def write(self, data):
+                Full.left -= 1
+                if Full.left < 0:
+                    raise Full.error
+                return super().write(data)
+
+        guarding.io.FileIO = Full
+        try:
+            nwb.write(small_session(), sys.argv[1], overwrite=True)
+        except nwb.FileAccessError as error:
+            sys.kept = error
+            print(error.__cause__)
+    """
+    done = run(code, path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[Errno 28] full\n", "")

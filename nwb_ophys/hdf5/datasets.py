@@ -209,11 +209,15 @@ def write_attribute(
     else:
         array, stored = encode(spec, value, refer)
         space = _space(array.shape)
-    attribute = h5a.open(owner, raw) if h5a.exists(owner, raw) else None
-    if attribute is None or not _takes(attribute, stored, space):
-        if attribute is not None:
-            h5a.delete(owner, raw)
+    try:
         attribute = h5a.create(owner, raw, stored, space)
+    except (OSError, RuntimeError, ValueError):
+        if not h5a.exists(owner, raw):
+            raise
+        attribute = h5a.open(owner, raw)
+        if not _takes(attribute, stored, space):
+            h5a.delete(owner, raw)
+            attribute = h5a.create(owner, raw, stored, space)
     if array is not None and array.size:
         attribute.write(array, mtype=_memory_type(stored, array))
 

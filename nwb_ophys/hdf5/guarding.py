@@ -151,20 +151,10 @@ def guarded(
         The first failure to write.
     """
     guard = _Guard(path)
-    if access is None:
-        access = h5p.create(h5p.FILE_ACCESS)
-        # As h5py has it: later releases of HDF5 begin with newer formats, which keep times.
-        access.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_LATEST)
-    access.set_fclose_degree(h5f.CLOSE_STRONG)
-    access.set_fileobj_driver(h5fd.fileobj_driver, guard)
     token = _WRITING.set(guard)
     try:
         with _interrupts_outside(guard):
-            raw = os.fsencode(path)
-            if os.path.getsize(path):
-                file = h5py.File(h5f.open(raw, h5f.ACC_RDWR, access))
-            else:
-                file = h5py.File(h5f.create(raw, h5f.ACC_TRUNC, creation, access))
+            file = _open(path, guard, creation, access)
             try:
                 yield file
             finally:
@@ -178,6 +168,26 @@ def guarded(
         guard.close()
     if guard.failure is not None:
         raise guard.failure
+
+
+def _open(path: str | os.PathLike[str], guard: _Guard, creation: Any, access: Any) -> h5py.File:
+    if access is None:
+        own = h5p.create(h5p.FILE_ACCESS)
+        # As h5py has it: later releases of HDF5 begin with newer formats, which keep times.
+        own.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_LATEST)
+    else:
+        own = access.copy()
+    try:
+        own.set_fclose_degree(h5f.CLOSE_STRONG)
+        own.set_fileobj_driver(h5fd.fileobj_driver, guard)
+        raw = os.fsencode(path)
+        if os.path.getsize(path):
+            return h5py.File(h5f.open(raw, h5f.ACC_RDWR, own))
+        return h5py.File(h5f.create(raw, h5f.ACC_TRUNC, creation, own))
+    finally:
+        # The list refers to the guard, and a traceback that somebody keeps refers to the list. At
+        # exit, HDF5 would let go of the guard when there is no interpreter any more.
+        own.close()
 
 
 @contextmanager
