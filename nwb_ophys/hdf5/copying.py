@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError, NWBError
 from nwb_ophys.hdf5.guarding import check_write
+from nwb_ophys.hdf5.values import decode_text, encode_text
 
 __all__ = [
     "Outside",
@@ -152,7 +153,9 @@ class _Format(NamedTuple):
         if kind == h5t.COMPOUND:
             for i in range(type_.get_nmembers()):
                 part = cls.of(type_.get_member_type(i))
-                parts.append((type_.get_member_offset(i), _text(type_.get_member_name(i)), part))
+                parts.append(
+                    (type_.get_member_offset(i), decode_text(type_.get_member_name(i)), part)
+                )
         elif kind == h5t.ARRAY:
             part = cls.of(type_.get_super())
             count = math.prod(type_.get_array_dims()) if part.references else 1
@@ -278,7 +281,7 @@ def _files_of(properties: Any) -> list[bytes]:
     names = [properties.get_external(i)[0] for i in range(properties.get_external_count())]
     if properties.get_layout() == h5d.VIRTUAL:
         count = properties.get_virtual_count()
-        names += (_raw(properties.get_virtual_filename(i)) for i in range(count))
+        names += (encode_text(properties.get_virtual_filename(i)) for i in range(count))
     return names
 
 
@@ -287,19 +290,19 @@ def _resolve(root: Any, path: str, depth: int = _SOFT_LINKS) -> _Resolved:
     group = root
     parts = [part for part in path.split("/") if part not in ("", ".")]
     for i, part in enumerate(parts):
-        if not isinstance(group, h5g.GroupID) or not group.links.exists(_raw(part)):
+        if not isinstance(group, h5g.GroupID) or not group.links.exists(encode_text(part)):
             return None
-        info = group.links.get_info(_raw(part))
+        info = group.links.get_info(encode_text(part))
         rest = "/".join(parts[i + 1 :])
         if info.type == h5l.TYPE_SOFT:
-            text = _text(group.links.get_val(_raw(part)))
+            text = decode_text(group.links.get_val(encode_text(part)))
             target = _absolute("/".join(["", *parts[:i]]), text)
             return _resolve(root, f"{target}/{rest}", depth - 1) if depth else None
         if info.type == h5l.TYPE_EXTERNAL:
-            return (*group.links.get_val(_raw(part)), rest)
+            return (*group.links.get_val(encode_text(part)), rest)
         if not rest:
             return int(info.u)
-        group = h5o.open(group, _raw(part))
+        group = h5o.open(group, encode_text(part))
     return int(h5o.get_info(root).addr)
 
 
@@ -309,15 +312,7 @@ def _absolute(group: str, path: str) -> str:
 
 
 def _join(group: str, name: bytes) -> str:
-    return f"{group.rstrip('/')}/{_text(name)}"
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
-
-
-def _raw(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
+    return f"{group.rstrip('/')}/{decode_text(name)}"
 
 
 class TreeCopier:
@@ -405,7 +400,7 @@ class TreeCopier:
             return
         parent_path, _, name = target_path.rpartition("/")
         with self._errors(source_path):
-            link = self._link(source_path)._replace(name=_raw(name))
+            link = self._link(source_path)._replace(name=encode_text(name))
             parent = self._require_group(parent_path)
             if parent.links.exists(link.name):
                 raise LinkError(
@@ -432,22 +427,22 @@ class TreeCopier:
             raise LinkError(
                 "is in another file, behind an external link", file=self.source_file, path=path
             )
-        group = None if where is None else h5o.open(self._source, _raw(parent_path or "/"))
-        if not isinstance(group, h5g.GroupID) or not group.links.exists(_raw(name)):
+        group = None if where is None else h5o.open(self._source, encode_text(parent_path or "/"))
+        if not isinstance(group, h5g.GroupID) or not group.links.exists(encode_text(name)):
             raise MemberNotFoundError(
                 "there is nothing to copy here", file=self.source_file, path=path
             )
-        info = group.links.get_info(_raw(name))
-        return _Link(_raw(name), info.type, info.u, info.cset, 0)
+        info = group.links.get_info(encode_text(name))
+        return _Link(encode_text(name), info.type, info.u, info.cset, 0)
 
     def _require_group(self, path: str) -> Any:
         group = self._target
         for part in filter(None, path.split("/")):
-            if group.links.exists(_raw(part)):
-                group = h5g.open(group, _raw(part))
+            if group.links.exists(encode_text(part)):
+                group = h5g.open(group, encode_text(part))
             else:
                 charset = h5t.CSET_ASCII if part.isascii() else h5t.CSET_UTF8
-                group = h5g.create(group, _raw(part), _link_properties(charset))
+                group = h5g.create(group, encode_text(part), _link_properties(charset))
         if group.fileno != self._target.fileno:
             raise LinkError(
                 "is in another file, behind an external link", file=self.target_file, path=path
@@ -459,7 +454,7 @@ class TreeCopier:
         top = _Node(path, address, None)
         nodes = {address: top}
         try:
-            opened = self._inspect(top, self._source, _raw(path))
+            opened = self._inspect(top, self._source, encode_text(path))
             stack = [(top, opened)] if top.is_group else []
             while stack:
                 node, group = stack.pop()
@@ -535,7 +530,7 @@ class TreeCopier:
         while stack:
             node, group, path = stack.pop()
             with self._errors(node.path):
-                source = h5o.open(self._source, _raw(node.path))
+                source = h5o.open(self._source, encode_text(node.path))
                 self._copy_attributes(node, source, group)
                 if comment := source.get_comment(b"."):
                     group.set_comment(b".", comment)
@@ -555,7 +550,7 @@ class TreeCopier:
         properties = _link_properties(link.charset)
         with self._errors(source_path):
             if node is None:
-                value = self._source.links.get_val(_raw(source_path))
+                value = self._source.links.get_val(encode_text(source_path))
                 if link.kind == h5l.TYPE_SOFT:
                     parent.links.create_soft(link.name, value, properties)
                     self._soft_links.append((source_path, path))
@@ -566,12 +561,14 @@ class TreeCopier:
                     )
                 return None
             if node.address in self.paths:
-                first = _raw(self.paths[node.address])
+                first = encode_text(self.paths[node.address])
                 parent.links.create_hard(link.name, self._target, first, properties)
                 return None
             if not node.apart:
                 try:
-                    h5o.copy(self._source, _raw(node.path), parent, link.name, None, properties)
+                    h5o.copy(
+                        self._source, encode_text(node.path), parent, link.name, None, properties
+                    )
                 except _HDF5_ERRORS:
                     if not node.is_group:
                         raise
@@ -579,7 +576,7 @@ class TreeCopier:
                 else:
                     self._record_all(node, path)
                     return None
-            source = h5o.open(self._source, _raw(node.path))
+            source = h5o.open(self._source, encode_text(node.path))
             if node.is_group:
                 self._record(node, path)
                 form = _group_properties(source, h5p.create(h5p.GROUP_CREATE))
@@ -636,7 +633,7 @@ class TreeCopier:
                         form.write(created, block, form.read(attribute, block))
                 if charset != h5t.CSET_ASCII:
                     self.notes.append(
-                        f"{_Place(node.path, _text(name))}: the name of this attribute is no "
+                        f"{_Place(node.path, decode_text(name))}: the name of this attribute is no "
                         "longer marked as UTF-8"
                     )
 
@@ -713,7 +710,7 @@ class TreeCopier:
                     # Of the other dataset, nothing is stored then, and any shape will do.
                     there = h5s.create_simple((here.get_select_npoints(),))
                 file, name = old.get_virtual_filename(i), old.get_virtual_dsetname(i)
-                new.set_virtual(here, self._relocated(_raw(file)), _raw(name), there)
+                new.set_virtual(here, self._relocated(encode_text(file)), encode_text(name), there)
         return new
 
     # ----------------------------------------------------------------- second pass: references
@@ -732,7 +729,7 @@ class TreeCopier:
             else:
                 continue
             if expected is None or _resolve(self._target, target_path) != expected:
-                text = _text(self._source.links.get_val(_raw(source_path)))
+                text = decode_text(self._source.links.get_val(encode_text(source_path)))
                 group = source_path.rpartition("/")[0]
                 result.links[_absolute(group, text)].append(source_path)
         for pending in self._pending:
@@ -772,10 +769,10 @@ class TreeCopier:
         write: bool = False,
     ) -> None:
         """Translate the references in a dataset, or in an attribute of an object."""
-        place = _Place(source_path, None if attribute is None else _text(attribute))
+        place = _Place(source_path, None if attribute is None else decode_text(attribute))
         with self._errors(source_path, attribute):
-            source = h5o.open(self._source, _raw(source_path))
-            target = h5o.open(self._target, _raw(target_path)) if write else None
+            source = h5o.open(self._source, encode_text(source_path))
+            target = h5o.open(self._target, encode_text(target_path)) if write else None
             if attribute is not None:
                 source = h5a.open(source, attribute)
                 target = h5a.open(target, attribute) if write else None
@@ -835,8 +832,8 @@ class TreeCopier:
             return null
         if isinstance(reference, h5r.RegionReference):
             region = h5r.get_region(reference, self._file)
-            return h5r.create(self._target, _raw(path), h5r.DATASET_REGION, region)
-        return h5r.create(self._target, _raw(path), h5r.OBJECT)
+            return h5r.create(self._target, encode_text(path), h5r.DATASET_REGION, region)
+        return h5r.create(self._target, encode_text(path), h5r.OBJECT)
 
     def _target_path(self, address: int, place: _Place, missing: _Missing) -> str | None:
         """Find where the copy of the object at an address is; None for a reference to nothing."""
@@ -854,7 +851,7 @@ class TreeCopier:
 
     def _target_address(self, path: str) -> int:
         if path not in self._target_addresses:
-            self._target_addresses[path] = h5o.get_info(self._target, _raw(path)).addr
+            self._target_addresses[path] = h5o.get_info(self._target, encode_text(path)).addr
         return self._target_addresses[path]
 
     @cached_property
@@ -887,7 +884,7 @@ class TreeCopier:
             f"cannot be copied to {self.target_file}: {error}",
             file=self.source_file,
             path=path,
-            field=None if attribute is None else _text(attribute),
+            field=None if attribute is None else decode_text(attribute),
         )
 
 

@@ -20,6 +20,7 @@ from h5py import h5a, h5d, h5o, h5p, h5s, h5t
 from nwb_ophys.dtypes import DTypeSpec, conform_array
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.guarding import check_write
+from nwb_ophys.hdf5.values import encode_text
 from nwb_ophys.storage import is_stream
 
 __all__ = ["Storage", "write_attribute", "write_dataset"]
@@ -131,7 +132,7 @@ def _from_list(value: Any) -> np.ndarray[Any, Any]:
 
 def _bytes(text: str) -> np.ndarray[Any, Any]:
     array = np.empty((), object)
-    array[()] = text.encode("utf-8", "surrogateescape")
+    array[()] = encode_text(text)
     return array
 
 
@@ -141,9 +142,7 @@ def _encode_objects(array: np.ndarray[Any, Any], refer: Referrer | None) -> tupl
         out = np.empty(array.shape, object)
         for index in np.ndindex(array.shape):
             text = array[index]
-            out[index] = (
-                text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
-            )
+            out[index] = text if isinstance(text, bytes) else encode_text(str(text))
         return out, _STORED_TEXT
     if refer is None:
         raise ValueError(f"expected text or numbers, found {first!r}")
@@ -203,7 +202,7 @@ def write_attribute(
     ValueError
         Where the value does not conform to the dtype.
     """
-    raw = name.encode("utf-8", "surrogateescape")
+    raw = encode_text(name)
     if isinstance(value, h5py.Empty):
         stored, array, space = h5t.py_create(value.dtype, logical=True), None, h5s.create(h5s.NULL)
     else:
@@ -252,7 +251,7 @@ def write_dataset(
     ValueError
         Where the value does not conform to the dtype.
     """
-    raw = name.encode("utf-8", "surrogateescape")
+    raw = encode_text(name)
     stored_as = _stored_dataset(value)
     if stored_as is not None and _is_plain(stored_as) and not _needs_widening(spec, value):
         return _copy_stored(group, raw, stored_as)

@@ -16,7 +16,7 @@ from h5py import h5a, h5d, h5g, h5l, h5o
 from nwb_ophys.errors import ClosedError, DataError, LinkError, MemberNotFoundError, NWBError
 from nwb_ophys.hdf5.opening import external_files, lies_beside, open_beside
 from nwb_ophys.hdf5.source import Identity, Source
-from nwb_ophys.hdf5.values import Pointer, decode_text, read_attribute, region_pointer
+from nwb_ophys.hdf5.values import Pointer, decode_text, encode_text, read_attribute, region_pointer
 
 __all__ = ["LinkRecord", "Node", "explained", "node_at", "objects_below", "root_of"]
 
@@ -129,7 +129,7 @@ class Node:
                     raise
                 if own is None:
                     with explained(source, self.path, "the object cannot be opened"):
-                        own = self._id = h5o.open(file, _raw(self.path))
+                        own = self._id = h5o.open(file, encode_text(self.path))
         return own
 
     def release(self) -> None:
@@ -163,7 +163,7 @@ class Node:
             return self.id
         with self.source.lock, explained(self.source, self.path, "the data cannot be opened"):
             self._id = None
-            return open_beside(self.source.id, _raw(self.path), self.source.folder)
+            return open_beside(self.source.id, encode_text(self.path), self.source.folder)
 
     def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn h5py references into what the session makes of their targets."""
@@ -327,10 +327,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {self.path} of {self.file}>"
-
-
-def _raw(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
 
 
 def _pointer(reference: Any, file: h5py.h5f.FileID) -> Any:

@@ -19,6 +19,7 @@ __all__ = [
     "RegionPointer",
     "decode_text",
     "dtype_of",
+    "encode_text",
     "has_references",
     "read_attribute",
     "read_scalar",
@@ -57,6 +58,11 @@ _COMPACT: Final = 1 << 16
 def decode_text(raw: bytes | str) -> str:
     """Decode stored text; what is not UTF-8 becomes surrogate escapes."""
     return raw if isinstance(raw, str) else raw.decode("utf-8", "surrogateescape")
+
+
+def encode_text(text: str) -> bytes:
+    """Encode text as it is stored: the inverse of `decode_text`, surrogate escapes included."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def has_references(kind: h5t.TypeID) -> bool:

@@ -59,7 +59,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     if session is None:
         with guarded(temporary) as file:
             _carry_out(plan, file, folder, storage)
-            write_specifications(file, plan.root)
+            write_specifications(file)
         return
     source = session.source
     source.check_unchanged()
@@ -105,7 +105,7 @@ def _carry_out(
     writer.write_links()
     if plan.session is not None and plan.adds_types:
         old = file.attrs.get("nwb_version")
-        if write_specifications(file, plan.root):
+        if write_specifications(file):
             warnings.warn(
                 f"{plan.session.file}: objects of schema "
                 f"{file.attrs['nwb_version']} were added to a file of schema {old}; its cached "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import h5py
 
 from nwb_ophys.hdf5.datasets import write_attribute
@@ -16,7 +14,7 @@ class SchemaUpgradeWarning(UserWarning):
     """Objects of the newest schema were added to a file of an older one."""
 
 
-def write_specifications(file: h5py.File, root: Any) -> bool:
+def write_specifications(file: h5py.File) -> bool:
     """Write the official specifications into a file, in place of older ones.
 
     Returns

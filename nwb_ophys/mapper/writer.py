@@ -17,7 +17,7 @@ from nwb_ophys.hdf5.datasets import Storage, encode, write_attribute, write_data
 from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import Source
-from nwb_ophys.hdf5.values import has_references
+from nwb_ophys.hdf5.values import encode_text, has_references
 from nwb_ophys.layout import FieldLayout, Layout, layout_of
 from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join, objects_in
 from nwb_ophys.models.base import ConfiguredBaseModel
@@ -90,13 +90,13 @@ class Writer:
         if group is None:
             parent, _, name = path.rpartition("/")
             above = self._group(parent or "/")
-            raw = _raw(name)
+            raw = encode_text(name)
             group = h5g.open(above, raw) if raw in above else h5g.create(above, raw)
             self._groups[path] = group
         return group
 
     def _open(self, path: str) -> Any:
-        return self._groups.get(path) or h5o.open(self.file.id, _raw(path))
+        return self._groups.get(path) or h5o.open(self.file.id, encode_text(path))
 
     def _create(self, path: str, model: Any) -> None:
         check_write()
@@ -198,7 +198,7 @@ class Writer:
         home = self.plan.home_of(model)
         if home is None:
             raise SchemaError(f"{model!r} is not in the file being written")
-        return h5r.create(self.file.id, _raw(home), h5r.OBJECT)
+        return h5r.create(self.file.id, encode_text(home), h5r.OBJECT)
 
     # -- links ---------------------------------------------------------------------------------
 
@@ -208,17 +208,19 @@ class Writer:
         if isinstance(target, ExternalLink):
             node = target.link_target._binding.node  # type: ignore[union-attr]
             file = os.path.relpath(node.source.path, self.folder).replace(os.sep, "/")
-            group.links.create_external(_raw(name), _raw(file), _raw(node.path))
+            group.links.create_external(
+                encode_text(name), encode_text(file), encode_text(node.path)
+            )
             return
         home = self.plan.home_of(target)
         assert home is not None
-        group.links.create_soft(_raw(name), _raw(home))
+        group.links.create_soft(encode_text(name), encode_text(home))
 
     def _unlink(self, path: str) -> None:
         parent, _, name = path.rpartition("/")
-        group = h5g.open(self.file.id, _raw(parent or "/"))
-        if _raw(name) in group:
-            group.unlink(_raw(name))
+        group = h5g.open(self.file.id, encode_text(parent or "/"))
+        if encode_text(name) in group:
+            group.unlink(encode_text(name))
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -257,8 +259,8 @@ class Writer:
     def _rewrite(self, parent: str, name: str, value: Any, field: FieldLayout) -> bool:
         """Write an array over the one that is there, or anew; tell whether it is anew."""
         group = self._group(parent)
-        if _raw(name) in group:
-            dataset = h5py.Dataset(h5o.open(group, _raw(name)))
+        if encode_text(name) in group:
+            dataset = h5py.Dataset(h5o.open(group, encode_text(name)))
             dataset[...] = value.isoformat() if hasattr(value, "isoformat") else value
             return False
         self._write(parent, name, value, field)
@@ -303,7 +305,7 @@ class Writer:
             copier.copy(graft.model._binding.node.path, graft.path)
         for namespace in _own_namespaces(source):
             path = f"/specifications/{namespace}"
-            if _raw(path) not in self.file.id:
+            if encode_text(path) not in self.file.id:
                 copier.copy(path, path)
         authored = {item.path for item in self.plan.new}
         missing = copier.outside()
@@ -311,9 +313,11 @@ class Writer:
             for path in {**missing.links, **missing.references}:
                 if path in authored:
                     raise _another(source, path)
-                if _raw(path) in self.file.id:
+                if encode_text(path) in self.file.id:
                     self._check_same(source, path)
-                    copier.paths[int(h5o.get_info(h5o.open(source.id, _raw(path))).addr)] = path
+                    copier.paths[int(h5o.get_info(h5o.open(source.id, encode_text(path))).addr)] = (
+                        path
+                    )
                 else:
                     copier.copy(path, path)
             before, missing = missing, copier.outside()
@@ -324,7 +328,10 @@ class Writer:
     def _check_same(self, source: Any, path: str) -> None:
         ours, theirs = (
             dict(h5py.Group(one).attrs if isinstance(one, h5g.GroupID) else h5py.Dataset(one).attrs)
-            for one in (h5o.open(self.file.id, _raw(path)), h5o.open(source.id, _raw(path)))
+            for one in (
+                h5o.open(self.file.id, encode_text(path)),
+                h5o.open(source.id, encode_text(path)),
+            )
         )
         if ours.get("object_id") != theirs.get("object_id"):
             raise _another(source, path)
@@ -368,13 +375,9 @@ def _own_namespaces(source: Source) -> list[str]:
     return [name for name in root.child("specifications").links if name not in packed_namespaces()]
 
 
-def _raw(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
-
-
 def _delete_attribute(owner: Any, name: str) -> None:
-    if h5a.exists(owner, _raw(name)):
-        h5a.delete(owner, _raw(name))
+    if h5a.exists(owner, encode_text(name)):
+        h5a.delete(owner, encode_text(name))
 
 
 def _has_objects(value: Any) -> bool:
