@@ -161,6 +161,8 @@ def conform_scalar(spec: DTypeSpec, value: Any) -> Any:
     ValueError
         Where the value is of another kind: nothing is cast in silence but an integer to a float.
     """
+    if type(value) is str and spec == "text":
+        return value
     if spec == "isodatetime":
         return _conform_datetime(value)
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):

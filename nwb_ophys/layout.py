@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from nwb_ophys import models
 from nwb_ophys.storage import (
     Array,
     Attr,
@@ -22,13 +22,12 @@ from nwb_ophys.storage import (
     Value,
     is_list,
     is_optional,
-    model_types,
+    named_types,
 )
 
 __all__ = ["FieldLayout", "Layout", "layout_of"]
 
 
-@dataclass(frozen=True, slots=True)
 class FieldLayout:
     """Where and how one field of a model is stored.
 
@@ -41,8 +40,8 @@ class FieldLayout:
     groups, stored
         The structural groups on the way from the object, and the name in the last of them; for
         an attribute ``stored`` is the name of the attribute.
-    types
-        The model classes it may hold.
+    annotation, owner
+        Its annotation without the marker, and the class whose field it is.
     is_list
         Whether values come as a list rather than as an array.
     required
@@ -50,14 +49,47 @@ class FieldLayout:
         always written, its default included.
     """
 
-    name: str
-    marker: Marker
-    groups: tuple[str, ...]
-    stored: str
-    types: tuple[type[Any], ...]
-    is_list: bool
-    required: bool
-    info: FieldInfo
+    __slots__ = (
+        "_types",
+        "annotation",
+        "groups",
+        "info",
+        "is_list",
+        "marker",
+        "name",
+        "owner",
+        "required",
+        "stored",
+    )
+
+    def __init__(
+        self,
+        owner: type[BaseModel],
+        name: str,
+        info: FieldInfo,
+        marker: Marker,
+        groups: tuple[str, ...],
+        stored: str,
+    ) -> None:
+        self.owner = owner
+        self.name = name
+        self.info = info
+        self.marker = marker
+        self.groups = groups
+        self.stored = stored
+        self.annotation: Any = info.annotation
+        self.is_list = is_list(self.annotation)
+        self.required = not is_optional(self.annotation)
+        self._types: tuple[type[Any], ...] | None = None
+
+    @property
+    def types(self) -> tuple[type[Any], ...]:
+        """The model classes it may hold; what its annotation names by text loads now."""
+        if self._types is None:
+            holds_models = isinstance(self.marker, (Child, Members, Link))
+            names = names_of(self.owner)
+            self._types = named_types(self.annotation, names) if holds_models else ()
+        return self._types
 
     @property
     def path(self) -> str:
@@ -71,7 +103,6 @@ class FieldLayout:
         return self.info.get_default(call_default_factory=True)
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """How a model class is stored.
 
@@ -95,14 +126,15 @@ class Layout:
         Flat names of the constructor, and the field whose child takes them.
     """
 
-    fields: dict[str, FieldLayout]
-    value: FieldLayout | None
-    attributes: dict[str, FieldLayout] = field(default_factory=dict)
-    of: dict[str, list[FieldLayout]] = field(default_factory=dict)
-    members: dict[tuple[str, ...], dict[str, FieldLayout]] = field(default_factory=dict)
-    collections: dict[tuple[str, ...], list[FieldLayout]] = field(default_factory=dict)
-    declared: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
-    flat: dict[str, str] = field(default_factory=dict)
+    def __init__(self, fields: dict[str, FieldLayout]) -> None:
+        self.fields = fields
+        self.value = next((one for one in fields.values() if isinstance(one.marker, Value)), None)
+        self.attributes: dict[str, FieldLayout] = {}
+        self.of: dict[str, list[FieldLayout]] = {}
+        self.members: dict[tuple[str, ...], dict[str, FieldLayout]] = {}
+        self.collections: dict[tuple[str, ...], list[FieldLayout]] = {}
+        self.declared: dict[tuple[str, ...], set[str]] = {}
+        self.flat: dict[str, str] = {}
 
     def structural_groups(self) -> Iterator[tuple[str, ...]]:
         """Iterate over the structural groups that the declarations imply, outer ones first."""
@@ -137,24 +169,16 @@ def layout_of(cls: type[BaseModel]) -> Layout:
 
 def _compile(cls: type[BaseModel]) -> Layout:
     fields: dict[str, FieldLayout] = {}
-    hints: dict[str, Any] = {}
-    if not cls.__pydantic_fields_complete__:
-        # Types that name one another could not be resolved when their classes were made.
-        hints = get_type_hints(cls, localns=names_of(cls), include_extras=True)
     for name, info in cls.model_fields.items():
-        annotation, metadata = info.annotation, info.metadata
-        if name in hints:
-            annotation, *metadata = get_args(hints[name])
-        markers = [item for item in metadata if isinstance(item, Marker)]
+        markers = [item for item in info.metadata if isinstance(item, Marker)]
         if len(markers) != 1:
             raise TypeError(
                 f"{cls.__name__}.{name} has {len(markers)} storage markers; every field has one, "
                 "outermost in its Annotated[...]"
             )
         if not isinstance(markers[0], Internal):
-            fields[name] = _compile_field(name, info, annotation, markers[0])
-    value = next((one for one in fields.values() if isinstance(one.marker, Value)), None)
-    layout = Layout(fields=fields, value=value)
+            fields[name] = _compile_field(cls, name, info, markers[0])
+    layout = Layout(fields)
     for one in fields.values():
         _enter(layout, one)
     for collections in layout.collections.values():
@@ -162,15 +186,26 @@ def _compile(cls: type[BaseModel]) -> Layout:
     return layout
 
 
+class _Names(dict[str, Any]):
+    """Names of modules, and of the models, each of which loads when its name is asked for."""
+
+    def __missing__(self, name: str) -> Any:
+        if name not in models.HOMES:
+            raise KeyError(name)
+        return getattr(models, name)
+
+
 def names_of(cls: type[BaseModel]) -> dict[str, Any]:
     """Gather the names that the annotations of a class and of its bases may use."""
-    names: dict[str, Any] = {}
+    names = _Names()
     for base in reversed(cls.__mro__):
         names.update(vars(sys.modules[base.__module__]))
     return names
 
 
-def _compile_field(name: str, info: FieldInfo, annotation: Any, marker: Marker) -> FieldLayout:
+def _compile_field(
+    owner: type[BaseModel], name: str, info: FieldInfo, marker: Marker
+) -> FieldLayout:
     groups: tuple[str, ...] = ()
     stored = name
     if isinstance(marker, Attr):
@@ -181,17 +216,7 @@ def _compile_field(name: str, info: FieldInfo, annotation: Any, marker: Marker) 
     elif isinstance(marker, (Array, Child, Link)) and marker.path:
         *parents, stored = marker.path.split("/")
         groups = tuple(parents)
-    types = model_types(annotation) if isinstance(marker, (Child, Members, Link)) else ()
-    return FieldLayout(
-        name=name,
-        marker=marker,
-        groups=groups,
-        stored=stored,
-        types=types,
-        is_list=is_list(annotation),
-        required=not is_optional(annotation),
-        info=info,
-    )
+    return FieldLayout(owner, name, info, marker, groups, stored)
 
 
 def _enter(layout: Layout, one: FieldLayout) -> None:

@@ -17,10 +17,22 @@ pydantic validates authored values with, and what reader, writer and checks foll
 
 from __future__ import annotations
 
+import inspect
 import types
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ForwardRef, Literal, Protocol, Union, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    ForwardRef,
+    Literal,
+    Protocol,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
 
 import numpy as np
 from pydantic_core import core_schema
@@ -77,9 +89,43 @@ class NDArray(Protocol):
         """Read the whole array into memory."""
 
 
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True, eq_default=True)
 class Marker:
-    """Base of the markers; pydantic calls it to validate what a user gives."""
+    """Base of the markers; pydantic calls it to validate what a user gives.
+
+    Markers are frozen dataclasses, but for the half of a millisecond that it takes to make one of
+    those, which every process that opens a file would wait for.
+    """
+
+    _settings: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        own = inspect.get_annotations(cls)
+        cls._settings += tuple(name for name in own if name not in cls._settings)
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        given = dict(zip(self._settings, args, strict=False)) | settings
+        if len(given) < len(args) + len(settings) or not given.keys() <= set(self._settings):
+            raise TypeError(f"expected {', '.join(self._settings)}, found {args}, {settings}")
+        self.__dict__.update(given)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self._settings)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={value!r}" for name, value in zip(self._settings, self._values(), strict=True)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self._validator(source))
@@ -106,16 +152,29 @@ def is_list(annotation: Any) -> bool:
     return any(get_origin(arg) is list for arg in alternatives(annotation))
 
 
+@cache
 def model_types(annotation: Any) -> tuple[type, ...]:
     """Find the model classes that an annotation names, those in ``Children[...]`` included."""
+    return _model_types(annotation, None)
+
+
+def named_types(annotation: Any, names: Mapping[str, Any]) -> tuple[type, ...]:
+    """Find the model classes of an annotation that may name them by text, given what they mean."""
+    return _model_types(annotation, names)
+
+
+def _model_types(annotation: Any, names: Mapping[str, Any] | None) -> tuple[type, ...]:
     found: list[type] = []
     for arg in alternatives(annotation):
         if get_origin(arg) is Children:
-            found.extend(model_types(get_args(arg)[0]))
+            found.extend(_model_types(get_args(arg)[0], names))
+        elif isinstance(arg, (ForwardRef, str)):
+            if names is None:
+                raise TypeError(f"the annotation {arg!r} is not resolved yet")
+            text = arg if isinstance(arg, str) else arg.__forward_arg__
+            found.extend(_model_types(eval(text, {}, names), names))
         elif isinstance(arg, type) and arg is not object and arg is not Any:
             found.append(arg)
-        elif isinstance(arg, (ForwardRef, str)):
-            raise TypeError(f"the annotation {arg!r} is not resolved yet")
     return tuple(found)
 
 
@@ -203,7 +262,6 @@ def _has_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-@dataclass(frozen=True)
 class _Typed(Marker):
     dtype: DTypeSpec = "text"
     shape: Dims = ()
@@ -223,7 +281,6 @@ def _as_list(dtype: DTypeSpec, value: Any) -> list[Any]:
     return [conform_scalar(dtype, item) for item in value]
 
 
-@dataclass(frozen=True)
 class Attr(_Typed):
     """An attribute.
 
@@ -260,12 +317,10 @@ class Attr(_Typed):
         return check_fixed
 
 
-@dataclass(frozen=True)
 class Value(_Typed):
     """The data of a dataset that is a model of its own."""
 
 
-@dataclass(frozen=True)
 class Array(_Typed):
     """A plain dataset in the group.
 
@@ -280,7 +335,6 @@ class Array(_Typed):
     path: str | None = None
 
 
-@dataclass(frozen=True)
 class Child(Marker):
     """One object in the group, under a name of its own.
 
@@ -308,7 +362,6 @@ class Child(Marker):
         return _optional(check, annotation)
 
 
-@dataclass(frozen=True)
 class Members(Marker):
     """A collection of named objects.
 
@@ -343,7 +396,6 @@ class Members(Marker):
         return check
 
 
-@dataclass(frozen=True)
 class Link(Marker):
     """A link to an object that lies elsewhere, in this file or (`nwb_ophys.link`) another.
 
@@ -366,12 +418,10 @@ class Link(Marker):
         return _optional(check, annotation)
 
 
-@dataclass(frozen=True)
 class Ref(Link):
     """An attribute that refers to an object of the same file."""
 
 
-@dataclass(frozen=True)
 class Internal(Marker):
     """A field that follows from where an object is stored, and is not itself stored."""
 

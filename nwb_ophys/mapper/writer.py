@@ -91,7 +91,12 @@ class Writer:
             parent, _, name = path.rpartition("/")
             above = self._group(parent or "/")
             raw = encode_text(name)
-            group = h5g.open(above, raw) if raw in above else h5g.create(above, raw)
+            try:
+                group = h5g.create(above, raw)
+            except (OSError, RuntimeError, ValueError):
+                if raw not in above:
+                    raise
+                group = h5g.open(above, raw)
             self._groups[path] = group
         return group
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from nwb_ophys import registry
+from nwb_ophys import models, registry
 from nwb_ophys.children import Children
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.layout import layout_of, names_of
@@ -327,7 +327,10 @@ class ConfiguredBaseModel(BaseModel):
 def _complete(cls: type[ConfiguredBaseModel]) -> None:
     """Build the validator of a class, before it is first needed."""
     if not cls.__pydantic_complete__:
-        cls.model_rebuild(_types_namespace=names_of(cls))
+        names = names_of(cls)
+        if not cls.__pydantic_fields_complete__:  # some name models that may not be loaded yet
+            names |= {name: getattr(models, name) for name in models.HOMES if name not in names}
+        cls.model_rebuild(_types_namespace=names)
 
 
 def _restore(cls: type[ConfiguredBaseModel]) -> ConfiguredBaseModel:

@@ -1,27 +1,27 @@
 """The file as a whole, its subject, and its processing modules."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Optional, Self
 
 from pydantic import Field
 
 from nwb_ophys.children import Children
 from nwb_ophys.models.container import Container, NWBContainer, NWBData, NWBDataInterface
-from nwb_ophys.models.device import Device, DeviceModel
-from nwb_ophys.models.images import Images
-from nwb_ophys.models.imaging import ImagingPlane
-from nwb_ophys.models.intervals import EventsTable, TimeIntervals
-from nwb_ophys.models.series import TimeSeries
 from nwb_ophys.models.table import AlignedDynamicTable, DynamicTable
 from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Internal, Members, NDArray
 
+if TYPE_CHECKING:  # they load when a field that names them is touched
+    from nwb_ophys.models.device import Device, DeviceModel
+    from nwb_ophys.models.images import Images
+    from nwb_ophys.models.imaging import ImagingPlane
+    from nwb_ophys.models.intervals import EventsTable, TimeIntervals
+    from nwb_ophys.models.series import TimeSeries
+
 __all__ = ["LabMetaData", "NWBFile", "ProcessingModule", "ScratchData", "Subject"]
 
 
-@dataclass(frozen=True)
 class _Several(Array):
     """A plain dataset of texts or dates, which also takes a single one for a list of one."""
 
@@ -210,7 +210,7 @@ class NWBFile(NWBContainer, schema="core"):
         Children[NWBDataInterface | DynamicTable], Members("stimulus/presentation", always=True)
     ] = Field(default_factory=Children)
     stimulus_template: Annotated[
-        Children[TimeSeries | Images], Members("stimulus/templates", always=True)
+        Children["TimeSeries | Images"], Members("stimulus/templates", always=True)
     ] = Field(default_factory=Children)
 
     experimenter: Annotated[
@@ -249,13 +249,13 @@ class NWBFile(NWBContainer, schema="core"):
         Field(default_factory=Children)
     )
     external_resources: Annotated[Container | None, Child("general/external_resources")] = None
-    devices: Annotated[Children[Device], Members("general/devices")] = Field(
+    devices: Annotated[Children["Device"], Members("general/devices")] = Field(
         default_factory=Children
     )
-    device_models: Annotated[Children[DeviceModel], Members("general/devices/models")] = Field(
+    device_models: Annotated[Children["DeviceModel"], Members("general/devices/models")] = Field(
         default_factory=Children
     )
-    imaging_planes: Annotated[Children[ImagingPlane], Members("general/optophysiology")] = Field(
+    imaging_planes: Annotated[Children["ImagingPlane"], Members("general/optophysiology")] = Field(
         default_factory=Children
     )
     electrodes: Annotated[DynamicTable | None, Child("general/extracellular_ephys/electrodes")] = (
@@ -292,13 +292,13 @@ class NWBFile(NWBContainer, schema="core"):
         default_factory=Children
     )
 
-    intervals: Annotated[Children[TimeIntervals], Members("intervals")] = Field(
+    intervals: Annotated[Children["TimeIntervals"], Members("intervals")] = Field(
         default_factory=Children
     )
-    epochs: Annotated[TimeIntervals | None, Child("intervals/epochs")] = None
-    trials: Annotated[TimeIntervals | None, Child("intervals/trials")] = None
-    invalid_times: Annotated[TimeIntervals | None, Child("intervals/invalid_times")] = None
-    events: Annotated[Children[EventsTable], Members("events")] = Field(default_factory=Children)
+    epochs: Annotated[Optional["TimeIntervals"], Child("intervals/epochs")] = None
+    trials: Annotated[Optional["TimeIntervals"], Child("intervals/trials")] = None
+    invalid_times: Annotated[Optional["TimeIntervals"], Child("intervals/invalid_times")] = None
+    events: Annotated[Children["EventsTable"], Members("events")] = Field(default_factory=Children)
     units: Annotated[DynamicTable | None, Child()] = None
 
     def __init__(self, /, **data: Any) -> None:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -246,7 +245,6 @@ class ExternalImage(BaseImage, schema="core"):
     image_format: Annotated[str, Attr()]
 
 
-@dataclass(frozen=True)
 class _Order(Value):
     """References given as the images themselves, which numpy would take apart for arrays."""
 

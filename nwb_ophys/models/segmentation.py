@@ -1,16 +1,13 @@
 """Regions of interest: their masks, and their traces."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from nwb_ophys.children import Children
 from nwb_ophys.models.container import NWBDataInterface
-from nwb_ophys.models.images import ImageSeries
-from nwb_ophys.models.imaging import ImagingPlane
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData
 from nwb_ophys.models.table import (
     COLUMN_AXES,
@@ -20,6 +17,10 @@ from nwb_ophys.models.table import (
     VectorIndex,
 )
 from nwb_ophys.storage import Attr, Child, Internal, Link, Members, NDArray, Value, is_stream
+
+if TYPE_CHECKING:  # they load when a field that names them is touched
+    from nwb_ophys.models.images import ImageSeries
+    from nwb_ophys.models.imaging import ImagingPlane
 
 __all__ = [
     "DfOverF",
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
 class _Points(Value):
     """The data of a list of weighted points, which also takes them as rows of plain numbers."""
 
@@ -200,10 +200,10 @@ class PlaneSegmentation(DynamicTable, schema="core"):
     pixel_mask_index: Annotated[PlaneSegmentationPixelMaskIndex | None, Child()] = None
     voxel_mask: Annotated[PlaneSegmentationVoxelMask | None, Child()] = None
     voxel_mask_index: Annotated[PlaneSegmentationVoxelMaskIndex | None, Child()] = None
-    reference_images: Annotated[Children[ImageSeries], Members("reference_images", always=True)] = (
-        Field(default_factory=Children)
-    )
-    imaging_plane: Annotated[ImagingPlane, Link()]
+    reference_images: Annotated[
+        Children["ImageSeries"], Members("reference_images", always=True)
+    ] = Field(default_factory=Children)
+    imaging_plane: Annotated["ImagingPlane", Link()]
 
 
 class RoiResponseSeriesData(TimeSeriesData, part=True):
