@@ -220,6 +220,9 @@ class Node:
     def _read_attributes(self) -> dict[str, Any]:
         with self.source.lock:
             own = self.id
+            plain = self.source.headers.attributes(self.address)
+            if plain is not None:
+                return plain
             # h5py hands the same info object to each call, so its values are taken at once.
             listed: list[tuple[bytes, int]] = []
             with explained(self.source, self.path, "the attributes cannot be listed"):

@@ -23,6 +23,7 @@ from nwb_ophys.errors import (
     FilePermissionError,
     NotNWBError,
 )
+from nwb_ophys.hdf5.headers import Headers
 
 if TYPE_CHECKING:
     from nwb_ophys.hdf5.nodes import Node
@@ -96,6 +97,7 @@ class Source:
         self.identity: Identity | None = None
         self._object: IO[bytes] | bytes | None = None
         self._file: h5py.File | None = None
+        self._headers: Headers | None = None
         self._suspended = False
         if isinstance(target, (str, os.PathLike)):
             self.path: str | None = os.path.abspath(os.fspath(target))
@@ -155,10 +157,18 @@ class Source:
             self._suspended = False
         return self._file.id
 
+    @property
+    def headers(self) -> Headers:
+        """What reads plain attributes without HDF5."""
+        if self._headers is None:
+            self._headers = Headers(self.id)
+        return self._headers
+
     def suspend(self) -> None:
         """Close the file until something is read again, if it is the same file then."""
         with self.lock:
             file, self._file = self._file, None
+            self._headers = None
             self._suspended = True
             for node in list(self.nodes.values()):  # others may be walking meanwhile
                 node.release()
