@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nwb_ophys.compare import diff as diff
     from nwb_ophys.errors import *  # noqa: F403
     from nwb_ophys.hdf5.arrays import LazyArray as LazyArray
+    from nwb_ophys.masks import Masks as Masks
     from nwb_ophys.models import *  # noqa: F403
     from nwb_ophys.problems import Problem as Problem
     from nwb_ophys.ragged import RaggedColumn as RaggedColumn
@@ -25,6 +26,7 @@ _HOMES = {
     "Children": "nwb_ophys.children",
     "Difference": "nwb_ophys.compare",
     "LazyArray": "nwb_ophys.hdf5.arrays",
+    "Masks": "nwb_ophys.masks",
     "Problem": "nwb_ophys.problems",
     "RaggedColumn": "nwb_ophys.ragged",
     "diff": "nwb_ophys.compare",

@@ -8,7 +8,30 @@ from typing import Any, overload
 
 import numpy as np
 
-__all__ = ["RaggedColumn"]
+__all__ = ["RaggedColumn", "gathered"]
+
+
+def gathered(
+    bounds: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Say where the elements of some rows lie in flat data, and where each of the rows then ends.
+
+    Parameters
+    ----------
+    bounds
+        The bounds of all rows: row ``i`` is ``data[bounds[i]:bounds[i + 1]]``.
+    rows
+        The positions of the rows that are wanted.
+
+    Returns
+    -------
+    places, ends
+        ``data[places]`` are the elements, and ``ends`` their end offsets.
+    """
+    counts = np.maximum(bounds[1:] - bounds[:-1], 0)[rows]
+    ends = np.cumsum(counts)
+    places = np.arange(int(counts.sum())) + np.repeat(bounds[rows] - (ends - counts), counts)
+    return places, ends
 
 
 class RaggedColumn:

@@ -14,6 +14,7 @@ from nwb_ophys.stubs import model_stubs
 
 _GOOD = """
 from datetime import datetime, timezone
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,14 @@ with nwb.open("out.nwb") as opened:
     subject: nwb.Subject | None = opened.subject
     for series in opened.find(nwb.RoiResponseSeries):
         table: nwb.DynamicTable | None = series.rois.table
+    for cells in opened.find(nwb.PlaneSegmentation):
+        images: np.ndarray[Any, Any] = cells.masks.to_dense(shape=(4, 5))
+        chosen: nwb.PlaneSegmentation = cells.select([True, False])
+        chosen.add_rows({"pixel_mask": [[(0, 1, 0.5)]]})
+        traces: list[nwb.RoiResponseSeries] = chosen.responses()
+made: nwb.PlaneSegmentation = nwb.PlaneSegmentation.from_masks(
+    np.zeros((2, 4, 5)), description="...", imaging_plane=plane, kind=("pixel", "image"), axes="yx"
+)
 """
 
 _BAD = [

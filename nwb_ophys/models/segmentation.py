@@ -1,7 +1,7 @@
 """Regions of interest: their masks, and their traces."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +19,7 @@ from nwb_ophys.models.table import (
 from nwb_ophys.storage import Attr, Child, Internal, Link, Members, NDArray, Value, is_stream
 
 if TYPE_CHECKING:  # they load when a field that names them is touched
+    from nwb_ophys.masks import Masks
     from nwb_ophys.models.images import ImageSeries
     from nwb_ophys.models.imaging import ImagingPlane
 
@@ -175,7 +176,8 @@ class PlaneSegmentationVoxelMaskIndex(VectorIndex, part=True):
 class PlaneSegmentation(DynamicTable, schema="core"):
     """A table of regions of interest in an imaging plane, one row a ROI.
 
-    Masks are given in one way at least.
+    Masks are given in one way at least; `masks` is one view of them all, and `from_masks` makes a
+    table of whatever they are.
 
     Parameters
     ----------
@@ -204,6 +206,100 @@ class PlaneSegmentation(DynamicTable, schema="core"):
         Children["ImageSeries"], Members("reference_images", always=True)
     ] = Field(default_factory=Children)
     imaging_plane: Annotated["ImagingPlane", Link()]
+
+    @property
+    def masks(self) -> "Masks":
+        """The masks, in one view of whatever is stored; nothing is read yet.
+
+        Pixels come before voxels and voxels before images, where there are several;
+        ``masks.using("image")`` chooses.
+
+        Raises
+        ------
+        SchemaError
+            Where there are none.
+        """
+        from nwb_ophys.masks import Masks
+        from nwb_ophys.masks.stored import StoredMasks
+
+        return Masks(StoredMasks(self))
+
+    @classmethod
+    def from_masks(
+        cls,
+        masks: Any,
+        *,
+        name: str = "PlaneSegmentation",
+        description: str,
+        imaging_plane: "ImagingPlane",
+        kind: str | Sequence[str] | None = None,
+        axes: str = "xy",
+        shape: Sequence[int] | None = None,
+        **fields: Any,
+    ) -> Self:
+        """Make a table of masks, however they are given.
+
+        Parameters
+        ----------
+        masks
+            (roi, x, y) or (roi, x, y, z) images; an (x, y) image of integer labels, 0 where there
+            is no ROI; a scipy.sparse matrix, (roi, pixel), pixels in C order of ``shape``; a list
+            with the (pixel, 3) or (pixel, 4) numbers of each ROI, the position and the weight, or
+            compound arrays of them; other `Masks`.
+        name, description, imaging_plane, fields
+            Those of the table.
+        kind
+            How to store them: "pixel", "voxel", "image", or several; pixels, or voxels in volumes,
+            where None.
+        axes
+            The order of the spatial axes of ``masks`` and ``shape``: "xy", or "yx" for images that
+            are (row, column); z comes last, or where a text of three letters says.
+        shape
+            The number of pixels along each axis; images of masks need it, where they are made of
+            pixels.
+
+        Raises
+        ------
+        SchemaError
+            Where the masks are something else, reach beyond the shape, or have weights that are
+            not finite.
+        """
+        from nwb_ophys.masks.tables import put_masks
+
+        table = cls(name=name, description=description, imaging_plane=imaging_plane, **fields)
+        put_masks(table, masks, kind, axes, shape)
+        return table
+
+    def responses(self) -> list["RoiResponseSeries"]:
+        """Find the traces of these ROIs: the series whose ``rois`` are rows of this table.
+
+        Those of a table that `select` made are not in a session yet.
+        """
+        from nwb_ophys.masks.tables import responses_of
+
+        return responses_of(self)
+
+    def select(self, rows: Any, *, name: str | None = None) -> Self:
+        """Make a table of some of the ROIs, with their masks, columns and traces.
+
+        The traces of `responses` are cut to the same ROIs; ``responses()`` of the new table gives
+        them. Table and traces are new objects, to be added to a session.
+
+        Parameters
+        ----------
+        rows
+            Which ROIs: a mask of booleans, positions, or a slice.
+        name
+            The name of the new table; the same where None.
+
+        Raises
+        ------
+        SchemaError
+            Where the rows are not those of the table.
+        """
+        from nwb_ophys.masks.tables import select_rows
+
+        return select_rows(self, rows, name or self.name)
 
 
 class RoiResponseSeriesData(TimeSeriesData, part=True):

@@ -322,6 +322,27 @@ class DynamicTable(Container, schema="hdmf-common"):
             self.id = ElementIdentifiers(array=np.arange(count))
         return column
 
+    def add_rows(self, rows: Any, *, ids: Sequence[int] | None = None) -> None:
+        """Append rows, all at once; nothing changes where one of them is refused.
+
+        Parameters
+        ----------
+        rows
+            A mapping of every column to its new values, one a row (in a ragged column one sequence
+            a row); or a data frame; or a list of mappings, one a row.
+        ids
+            The identifiers of the rows; counted on from the largest where they are not given.
+
+        Raises
+        ------
+        SchemaError
+            Where a column is missing or unknown, has another number of rows than the others, or
+            values that are of another type than those of the column.
+        """
+        from nwb_ophys.rows import append_rows
+
+        append_rows(self, rows, ids)
+
     def _put(
         self,
         name: str,

@@ -1,0 +1,234 @@
+"""Rows of tables in bulk: take some of them, append many at once, ragged columns included."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from nwb_ophys.children import Children
+from nwb_ophys.errors import SchemaError
+from nwb_ophys.layout import layout_of
+from nwb_ophys.ragged import gathered
+
+if TYPE_CHECKING:
+    from nwb_ophys.models.table import DynamicTable, VectorData
+
+__all__ = ["append_rows", "chosen_rows", "take_rows"]
+
+Array = np.ndarray[Any, Any]
+T = TypeVar("T", bound="DynamicTable")
+
+
+def _fail(
+    table: Any, message: str, field: str | None = None, hint: str | None = None
+) -> SchemaError:
+    binding = table._binding
+    return SchemaError(
+        message,
+        file=None if binding is None else binding.file,
+        path=table.hdf5_path or table.name,
+        field=field,
+        hint=hint,
+    )
+
+
+# -- taking ------------------------------------------------------------------------------------
+
+
+def chosen_rows(table: DynamicTable, rows: Any) -> Array:
+    """Give the positions that a mask, a slice or positions choose.
+
+    Raises
+    ------
+    SchemaError
+        Where they are not those of the table.
+    """
+    try:
+        chosen = np.arange(len(table))[rows if isinstance(rows, slice) else np.asarray(rows)]
+    except IndexError as error:
+        raise _fail(table, f"expected rows of the {len(table)} that there are: {error}") from error
+    return np.atleast_1d(chosen)
+
+
+def take_rows(table: T, rows: Array, name: str) -> T:
+    """Copy a table with some of its rows; the copy belongs to no file."""
+    twin = copy.copy(table)
+    twin.name = name
+    taken: dict[str, VectorData] = {}
+    for column, _ in table._stored_columns():
+        for one in _taken(table, column, rows):
+            taken[one.name] = one
+    for field in layout_of(type(table)).members.get((), {}).values():
+        if field.stored in taken:
+            setattr(twin, field.name, taken.pop(field.stored))
+    order = [one for one in table.vector_data if one in taken]
+    twin.vector_data = Children([taken[one] for one in order])
+    if table.id is not None:
+        twin.id = table.id.model_copy(update={"array": np.asarray(table.id)[rows]})
+    meanings = [copy.deepcopy(one) for one in table.meanings_tables.values()]
+    for meaning in meanings:
+        if meaning.target is not None:
+            meaning.target = twin._vector(meaning.target.name)
+    twin.meanings_tables = Children(meanings)
+    return twin
+
+
+def _taken(table: DynamicTable, name: str, rows: Array) -> list[VectorData]:
+    """Copy a column and its indices with some of the rows: the innermost first."""
+    chain: list[Any] = [table._vector(name)]
+    while (index := table._index_of(chain[-1].name)) is not None:
+        chain.append(index)
+    copies: list[VectorData] = []
+    places = rows
+    for one in reversed(chain[1:]):
+        ends = np.asarray(one.array).astype(np.int64)
+        places, new_ends = gathered(np.concatenate([np.zeros(1, np.int64), ends]), places)
+        copies.insert(0, one.model_copy(update={"array": new_ends}))
+    array = chain[0].array
+    values = np.asarray(array)[places] if len(chain) > 1 else array[places]
+    copies.insert(0, chain[0].model_copy(update={"array": values}))
+    for target, above in pairwise(copies):
+        above.target = target
+    return copies
+
+
+# -- appending ---------------------------------------------------------------------------------
+
+
+def append_rows(table: DynamicTable, columns: Any, ids: Sequence[int] | None) -> None:
+    """Append rows to all columns of a table, checked before any of them changes.
+
+    Raises
+    ------
+    SchemaError
+        Where a column is missing, unknown, or of another length than the others.
+    """
+    given = _by_column(table, columns)
+    names = [name for name, _ in table._stored_columns()]
+    if unknown := [name for name in given if name not in names]:
+        raise _fail(
+            table,
+            f"expected values of the columns {', '.join(map(repr, names)) or 'that there are'}, "
+            f"found {unknown[0]!r}, which is none",
+            hint="a new column is made by add_column",
+        )
+    if missing := [name for name in names if name not in given]:
+        raise _fail(table, "expected values for every column, found none", field=missing[0])
+    counts = {name: len(values) for name, values in given.items()}
+    count = next(iter(counts.values()), 0)
+    for name, found in counts.items():
+        if found != count:
+            first = next(iter(counts))
+            raise _fail(
+                table, f"expected {count} rows, as {first!r} has, found {found}", field=name
+            )
+    numbers = _new_ids(table, ids, count)
+    changes = [change for name in names for change in _appended(table, name, given[name])]
+    for column, array in changes:
+        column.array = array
+    if table.id is None:
+        from nwb_ophys.models.table import ElementIdentifiers
+
+        table.id = ElementIdentifiers(array=numbers)
+    else:
+        table.id.array = np.concatenate([np.asarray(table.id), numbers])
+
+
+def _by_column(table: DynamicTable, rows: Any) -> dict[str, Any]:
+    if hasattr(rows, "columns") and hasattr(rows, "to_dict"):  # a data frame
+        return {str(name): rows[name].to_list() for name in rows.columns}
+    if isinstance(rows, Mapping):
+        return {str(name): _sized(values) for name, values in rows.items()}
+    if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
+        listed = list(rows)
+        if all(isinstance(row, Mapping) for row in listed):
+            names = {name: None for row in listed for name in row}
+            for number, row in enumerate(listed):
+                if len(row) < len(names):
+                    lacking = next(name for name in names if name not in row)
+                    raise _fail(table, f"expected a value in row {number}, found none", lacking)
+            return {name: [row[name] for row in listed] for name in names}
+    raise _fail(
+        table,
+        "expected a mapping of columns to their values, a data frame, or a list of rows, each a "
+        f"mapping, found {type(rows).__name__}",
+    )
+
+
+def _sized(values: Any) -> Any:
+    return values if hasattr(values, "__len__") else list(values)
+
+
+def _new_ids(table: DynamicTable, ids: Sequence[int] | None, count: int) -> Array:
+    if ids is not None:
+        numbers = np.asarray(ids)
+        if numbers.shape != (count,):
+            raise _fail(table, f"expected {count} identifiers, found {numbers.size}", field="id")
+        return numbers
+    there = np.asarray(table.id) if table.id is not None else np.zeros(0, np.int64)
+    first = int(there.max()) + 1 if there.size else 0
+    return np.arange(first, first + count)
+
+
+def _appended(table: DynamicTable, name: str, values: Any) -> list[tuple[VectorData, Any]]:
+    """Pair a column and its indices with their arrays as they will be."""
+    column: Any = table._vector(name)
+    indices: list[Any] = []
+    owner = column
+    while (index := table._index_of(owner.name)) is not None:
+        indices.append(index)
+        owner = index
+    rows: Any = values
+    ends: list[Array] = []
+    for _ in indices:
+        rows = list(rows)
+        ends.insert(0, np.cumsum([len(row) for row in rows], dtype=np.int64))
+        rows = _joined([row for row in rows if len(row)])
+    try:
+        changes = [(column, _extended(column.array, rows))]
+    except (ValueError, TypeError) as error:
+        raise _fail(table, f"the new values do not fit the column: {error}", field=name) from error
+    for index, new in zip(indices, ends, strict=True):
+        there = np.asarray(index.array).astype(np.int64)
+        offset = int(there[-1]) if there.size else 0
+        changes.append((index, np.concatenate([there, new + offset])))
+    return changes
+
+
+def _joined(rows: list[Any]) -> Any:
+    if not rows:
+        return []
+    if all(isinstance(row, np.ndarray) for row in rows):
+        return np.concatenate(rows)
+    return [element for row in rows for element in row]
+
+
+def _extended(stored: Any, values: Any) -> Array:
+    old = np.asarray(stored)
+    if not len(values):
+        return old
+    if old.dtype.names is not None:
+        new = np.asarray(values)
+        if new.dtype.names is None:
+            new = np.array([tuple(row) for row in values], old.dtype)
+        dtype = old.dtype if len(old) or new.dtype == old.dtype else new.dtype
+        names = old.dtype.names
+        if new.dtype.names != names:
+            raise ValueError(f"expected members {names}, found {new.dtype.names}")
+        if dtype == old.dtype and new.dtype != old.dtype:
+            dtype = np.dtype([(n, np.result_type(old.dtype[n], new.dtype[n])) for n in names])
+        return np.concatenate([old.astype(dtype), new.astype(dtype)])
+    if old.dtype.kind in "OUST":
+        new = np.empty(len(values), object)
+        new[:] = list(values)
+        return np.concatenate([old.astype(object), new])
+    new = np.asarray(values)
+    if new.dtype.kind not in "biufc" or (new.dtype.kind == "b") != (old.dtype.kind == "b"):
+        raise ValueError(f"expected {old.dtype}, found {new.dtype}")
+    if new.shape[1:] != old.shape[1:]:
+        raise ValueError(f"expected elements of shape {old.shape[1:]}, found {new.shape[1:]}")
+    return np.concatenate([old, new])
