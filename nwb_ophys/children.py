@@ -61,8 +61,9 @@ class Children(MutableMapping[str, T], Generic[T]):
         self._accepts = accepts
         self._place = place
         self._load: Callable[[str], T] | None = None
-        self._removed: set[str] = set()
-        self._added: set[str] = set()
+        # Most mappings are never changed, and a file may have thousands.
+        self._removed: set[str] | None = None
+        self._added: set[str] | None = None
         if isinstance(items, Mapping):
             for name, item in items.items():
                 self._insert(name, item)
@@ -106,12 +107,12 @@ class Children(MutableMapping[str, T], Generic[T]):
     @property
     def removed(self) -> frozenset[str]:
         """The names of stored objects that were deleted from the mapping."""
-        return frozenset(self._removed)
+        return frozenset(self._removed or ())
 
     @property
     def added(self) -> frozenset[str]:
         """The names of objects that were added since the mapping was read."""
-        return frozenset(self._added)
+        return frozenset(self._added or ())
 
     def raw(self, name: str) -> T:
         """Give what was added under a name: the object, or the link that leads to it."""
@@ -120,8 +121,7 @@ class Children(MutableMapping[str, T], Generic[T]):
     def settle(self, load: Callable[[str], T]) -> None:
         """Take the present state for the stored one, as it was just written."""
         self._load = load
-        self._removed.clear()
-        self._added.clear()
+        self._removed = self._added = None
 
     def _insert(self, name: str | None, item: T) -> None:
         if self._accepts and not isinstance(_target(item), self._accepts):
@@ -149,6 +149,8 @@ class Children(MutableMapping[str, T], Generic[T]):
             )
         if present is not item:
             self._items[own] = item
+            if self._added is None:
+                self._added = set()
             self._added.add(own)
 
     def __getitem__(self, name: str) -> T:
@@ -180,9 +182,11 @@ class Children(MutableMapping[str, T], Generic[T]):
     def __delitem__(self, name: str) -> None:
         if name not in self._items:
             self[name]  # raises, naming what there is
-        if name in self._added:
+        if self._added is not None and name in self._added:
             self._added.remove(name)
         elif self._load is not None:
+            if self._removed is None:
+                self._removed = set()
             self._removed.add(name)
         del self._items[name]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from nwb_ophys import models
 from nwb_ophys.storage import (
@@ -26,6 +27,9 @@ from nwb_ophys.storage import (
 )
 
 __all__ = ["FieldLayout", "Layout", "layout_of"]
+
+
+_IMMUTABLE = (str, int, float, type(None), type(PydanticUndefined))
 
 
 class FieldLayout:
@@ -98,9 +102,10 @@ class FieldLayout:
 
     def default(self) -> Any:
         """Make the value that the schema gives to an absent field; None where it gives none."""
-        if self.info.is_required():
-            return None
-        return self.info.get_default(call_default_factory=True)
+        info = self.info
+        if info.default_factory is None and isinstance(info.default, _IMMUTABLE):
+            return None if info.default is PydanticUndefined else info.default
+        return info.get_default(call_default_factory=True)
 
 
 class Layout:

@@ -48,12 +48,12 @@ def read_field(bound: Bound, model: Any, field: FieldLayout) -> Any:
     """
     marker = field.marker
     try:
-        if isinstance(marker, Members):
-            return _read_members(bound, model, field)
-        if isinstance(marker, Ref):
-            value = _read_reference(bound, field)
-        elif isinstance(marker, Attr):
+        if isinstance(marker, Attr):
             value = _read_attribute(bound, model, field, marker)
+        elif isinstance(marker, Members):
+            return _read_members(bound, model, field)
+        elif isinstance(marker, Ref):
+            value = _read_reference(bound, field)
         elif isinstance(marker, Value):
             value = _data(bound, field, marker, bound.node)
         else:
@@ -180,6 +180,8 @@ def _decoded(bound: Bound, field: FieldLayout, marker: Array | Attr | Value, raw
     """Turn a small stored value into what the field holds, or leave it as it is stored."""
     dtype = marker.dtype
     if marker.shape == ():
+        if type(raw) is str and dtype == "text":
+            return raw
         value = raw.item() if isinstance(raw, np.generic) else raw
         if dtype == "isodatetime":
             value = _datetime(value)
