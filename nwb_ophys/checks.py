@@ -15,11 +15,8 @@ import numpy as np
 
 from nwb_ophys.models.images import Images, ImageSeries
 from nwb_ophys.models.imaging import ImagingPlane, MotionCorrection
-from nwb_ophys.models.segmentation import (
-    DfOverF,
-    Fluorescence,
-    ImageSegmentation,
-)
+from nwb_ophys.models.responses import DfOverF, Fluorescence
+from nwb_ophys.models.segmentation import ImageSegmentation
 from nwb_ophys.models.series import TimeSeries
 from nwb_ophys.models.table import (
     AlignedDynamicTable,

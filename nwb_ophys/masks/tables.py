@@ -15,7 +15,8 @@ from nwb_ophys.masks.stored import KINDS
 from nwb_ophys.rows import chosen_rows, take_rows
 
 if TYPE_CHECKING:
-    from nwb_ophys.models.segmentation import PlaneSegmentation, RoiResponseSeries
+    from nwb_ophys.models.responses import RoiResponseSeries
+    from nwb_ophys.models.segmentation import PlaneSegmentation
 
 T = TypeVar("T", bound="PlaneSegmentation")
 
@@ -87,7 +88,7 @@ def put_flat(table: PlaneSegmentation, flat: FlatMasks, kinds: Sequence[str]) ->
 
 def responses_of(table: PlaneSegmentation) -> list[RoiResponseSeries]:
     """Find the series whose ROIs are rows of a table."""
-    from nwb_ophys.models.segmentation import RoiResponseSeries
+    from nwb_ophys.models.responses import RoiResponseSeries
 
     binding = table._binding
     if binding is None:  # what `select_rows` left, if it made the table
@@ -122,7 +123,7 @@ def select_rows(table: T, rows: Any, name: str) -> T:
 
 def _with_rois(series: RoiResponseSeries, table: Any, places: Any) -> RoiResponseSeries | None:
     """Copy a series with the ROIs that have a place in a table; None where there are none."""
-    from nwb_ophys.models.segmentation import RoiResponseSeriesRois
+    from nwb_ophys.models.responses import RoiResponseSeriesRois
 
     rows = places[np.asarray(series.rois.array)]
     kept = np.flatnonzero(rows >= 0)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nwb_ophys.models.imaging import *  # noqa: F403
     from nwb_ophys.models.intervals import *  # noqa: F403
     from nwb_ophys.models.misc import *  # noqa: F403
+    from nwb_ophys.models.responses import *  # noqa: F403
     from nwb_ophys.models.segmentation import *  # noqa: F403
     from nwb_ophys.models.series import *  # noqa: F403
     from nwb_ophys.models.table import *  # noqa: F403
@@ -111,9 +112,14 @@ _MODULES = {
         "IntervalSeries",
         "IntervalSeriesData",
     ),
-    "segmentation": (
+    "responses": (
         "DfOverF",
         "Fluorescence",
+        "RoiResponseSeries",
+        "RoiResponseSeriesData",
+        "RoiResponseSeriesRois",
+    ),
+    "segmentation": (
         "ImageSegmentation",
         "PlaneSegmentation",
         "PlaneSegmentationImageMask",
@@ -121,9 +127,6 @@ _MODULES = {
         "PlaneSegmentationPixelMaskIndex",
         "PlaneSegmentationVoxelMask",
         "PlaneSegmentationVoxelMaskIndex",
-        "RoiResponseSeries",
-        "RoiResponseSeriesData",
-        "RoiResponseSeriesRois",
     ),
     "series": (
         "TimeSeries",
