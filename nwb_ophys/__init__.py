@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nwb_ophys.reading import open as open
     from nwb_ophys.reading import read as read
     from nwb_ophys.registry import get_type as get_type
+    from nwb_ophys.upkeep import recover as recover
     from nwb_ophys.writing import link as link
     from nwb_ophys.writing import write as write
 
@@ -34,6 +35,7 @@ _HOMES = {
     "link": "nwb_ophys.writing",
     "open": "nwb_ophys.reading",
     "read": "nwb_ophys.reading",
+    "recover": "nwb_ophys.upkeep",
     "write": "nwb_ophys.writing",
 }
 

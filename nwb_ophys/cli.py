@@ -182,6 +182,23 @@ def _fixture(arguments: Arguments) -> int:
     return 0
 
 
+# -- recover -----------------------------------------------------------------------------------
+
+
+def _declare_recover(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a file whose saving was interrupted")
+
+
+def _recover(arguments: Arguments) -> int:
+    from nwb_ophys.upkeep import recover
+
+    if recover(arguments.file):
+        print(f"{arguments.file}: put back as it was before the save that was interrupted")
+    else:
+        print(f"{arguments.file}: no save of it was interrupted; nothing was done")
+    return 0
+
+
 COMMANDS: Final = {
     "demo": Command(
         "try the package on a session that it makes",
@@ -208,6 +225,13 @@ COMMANDS: Final = {
         _declare_fixture,
         _fixture,
         "An unknown KIND is answered with the list of kinds.",
+    ),
+    "recover": Command(
+        "put a file back as it was before a save that was interrupted",
+        _declare_recover,
+        _recover,
+        "Opening the file with nwb_ophys does the same. The journal of the save has to lie beside "
+        "the file.",
     ),
 }
 """The subcommands by name, in the order of the help."""

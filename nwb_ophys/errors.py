@@ -24,6 +24,7 @@ __all__ = [
     "NotNWBError",
     "SchemaError",
     "TooLargeError",
+    "UnsavedChangesWarning",
 ]
 
 
@@ -133,3 +134,7 @@ class SchemaError(NWBError, ValueError):
 
 class TooLargeError(NWBError, MemoryError):
     """More data would have to be loaded than there is memory."""
+
+
+class UnsavedChangesWarning(UserWarning):
+    """A session that was opened to be changed is closed, and what was changed was not saved."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from nwb_ophys.errors import NotNWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node, root_of
-from nwb_ophys.hdf5.source import ExternalPolicy, Source
+from nwb_ophys.hdf5.source import ExternalPolicy, Mode, Source
 from nwb_ophys.mapper.session import Session
 from nwb_ophys.models.file import NWBFile
 
@@ -18,7 +18,7 @@ __all__ = ["open", "read"]
 
 def open(
     path: str | os.PathLike[str] | IO[bytes],
-    mode: Literal["r"] = "r",
+    mode: Mode = "r",
     *,
     external_links: ExternalPolicy = "folder",
 ) -> NWBFile:
@@ -33,7 +33,8 @@ def open(
     path
         A path, or an open binary file object.
     mode
-        ``"r"``, to read. Changes are written to a new file, or over this one, with `write`.
+        ``"r"``, to read; changes are written to a new file, or over this one, with `write`.
+        ``"r+"``, to read and to save changes into the file itself, with ``session.save()``.
     external_links
         Which other files may be opened for links, virtual datasets and external storage:
         ``"folder"`` those below the folder of the file, ``"all"``, or ``"none"``.
@@ -50,14 +51,14 @@ def open(
     NotNWBError
         Where it is no HDF5 file, not a whole one, or no NWB file of version 2.
     """
-    if mode != "r":
+    if mode not in ("r", "r+"):
         raise ValueError(
-            f"mode {mode!r} is not supported: open with 'r', change the session, "
-            "and write it with nwb_ophys.write(session, path, overwrite=True)"
+            f"mode is 'r' to read or 'r+' to change the file as well, not {mode!r}; "
+            "new files are written with nwb_ophys.write(session, path)"
         )
     if external_links not in ("folder", "all", "none"):
         raise ValueError(f"external_links is 'folder', 'all' or 'none', not {external_links!r}")
-    return _session(Source(path, external=external_links))
+    return _session(Source(path, external=external_links, mode=mode))
 
 
 def _session(source: Source) -> NWBFile:

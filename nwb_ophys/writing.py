@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import DataError, FileAccessError, SchemaError
+from nwb_ophys.errors import FileAccessError, NWBError, SchemaError
 from nwb_ophys.hdf5.atomic import check_target
 from nwb_ophys.hdf5.datasets import Storage
 from nwb_ophys.mapper.plan import ExternalLink, make_plan
@@ -16,7 +18,7 @@ from nwb_ophys.mapper.saving import save_as
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.file import NWBFile
 
-__all__ = ["link", "write"]
+__all__ = ["link", "save", "write"]
 
 
 def link(target: ConfiguredBaseModel) -> Any:
@@ -84,16 +86,36 @@ def write(
     storage = Storage(compression=compression, progress=progress)
     target = check_target(path, overwrite=overwrite)
     plan = make_plan(session)
-    try:
+    with _failures(path):
         save_as(plan, target, storage)
+    return target
+
+
+def save(session: NWBFile, *, compression: str | None, progress: bool) -> None:
+    """Write what changed in a session into its own file: `NWBFile.save`."""
+    from nwb_ophys.mapper.in_place import save_in_place
+
+    if session._binding is None:
+        raise SchemaError(
+            "the session is in no file yet", hint="write it: nwb_ophys.write(session, path)"
+        )
+    storage = Storage(compression=compression, progress=progress)
+    with _failures(session._binding.file):
+        save_in_place(session._binding.session, storage)
+
+
+@contextmanager
+def _failures(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say what is the matter with a file that cannot be written."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:
         reason, hint = _explained(error)
-        if isinstance(error, (FileAccessError, DataError)) or not reason:
+        if isinstance(error, NWBError) or not reason:
             raise
         raise FileAccessError(
             f"the file cannot be written: {reason}", file=path, hint=hint
         ) from error
-    return target
 
 
 def _explained(error: OSError | RuntimeError) -> tuple[str, str | None]:

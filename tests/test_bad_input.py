@@ -69,7 +69,7 @@ def test_every_error_is_also_the_builtin_that_one_would_catch() -> None:
         "SchemaError": ValueError,
         "TooLargeError": MemoryError,
     }
-    assert {*builtin, "NWBError"} == set(errors.__all__)
+    assert {*builtin, "NWBError", "UnsavedChangesWarning"} == set(errors.__all__)
     for name, base in builtin.items():
         kind = getattr(nwb, name)
         assert issubclass(kind, nwb.NWBError)

@@ -16,7 +16,7 @@ from nwb_ophys.errors import (
     FilePermissionError,
 )
 
-__all__ = ["check_target", "replacing"]
+__all__ = ["check_target", "replacing", "sync_folder"]
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
@@ -86,7 +86,7 @@ def replacing(target: Path) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _take_over_mode(target: Path, temporary: Path) -> None:
@@ -109,7 +109,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names of the files in a folder reach the disk."""
     # Windows cannot open folders, and some network file systems cannot sync them; the rename
     # itself is then as lasting as the system makes it.
     with contextlib.suppress(OSError):

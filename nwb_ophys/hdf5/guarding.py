@@ -20,7 +20,7 @@ from typing import Any
 import h5py
 from h5py import h5f, h5fd, h5p
 
-__all__ = ["check_write", "guarded"]
+__all__ = ["Guard", "check_write", "guarded", "interrupts_held"]
 
 _STRUCTURE = 1 << 20
 """The most bytes that HDF5 writes of its own structures at once; longer writes are data."""
@@ -28,8 +28,14 @@ _ROOM = 1 << 28
 """The most bytes that are held in memory after a failure."""
 
 
-class _Guard:
-    """The file object that HDF5 reads and writes through."""
+class Guard:
+    """The file object that HDF5 reads and writes through.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.failure: BaseException | None = None
@@ -45,28 +51,49 @@ class _Guard:
         except OSError as error:
             self.failure = self.failure or error
 
+    # What is done with the bytes; these may raise.
+
+    def _store(self, at: int, view: memoryview) -> None:
+        self._file.seek(at)
+        done = 0
+        while done < len(view):  # systems may write less than they are given
+            done += self._file.write(view[done:]) or 0
+
+    def _fetch(self, at: int, view: memoryview) -> None:
+        self._file.seek(at)
+        done = 0
+        while done < len(view) and (count := self._file.readinto(view[done:])):
+            done += count
+        view[done:] = bytes(len(view) - done)
+
+    def _resize(self, size: int) -> None:
+        self._file.truncate(size)
+
+    def _end(self) -> int:
+        return self._file.seek(0, os.SEEK_END)
+
     # What HDF5 calls. None of these may raise.
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position."""
         try:
             self._position = offset
-            if whence != os.SEEK_SET:
-                self._position = self._file.seek(offset, whence)
+            if whence == os.SEEK_END:
+                self._position += self._end()
         except BaseException as error:
             self.failure = self.failure or error
         return self._position
 
     def tell(self) -> int:
+        """Tell the position."""
         return self._position
 
     def write(self, data: Any) -> int:
+        """Write at the position; what fails is recorded."""
         view = memoryview(data)
         if self.failure is None:
             try:
-                self._file.seek(self._position)
-                done = 0
-                while done < len(view):  # systems may write less than they are given
-                    done += self._file.write(view[done:]) or 0
+                self._store(self._position, view)
             except BaseException as error:
                 self.failure = error
         if self.failure is not None and len(view) <= min(_STRUCTURE, self._room):
@@ -75,13 +102,10 @@ class _Guard:
         return len(view)
 
     def readinto(self, buffer: Any) -> int:
+        """Read from the position; beyond the end there are zeros."""
         view = memoryview(buffer)
         try:
-            self._file.seek(self._position)
-            done = 0
-            while done < len(view) and (count := self._file.readinto(view[done:])):
-                done += count
-            view[done:] = bytes(len(view) - done)
+            self._fetch(self._position, view)
         except BaseException as error:
             self.failure = self.failure or error
         for at, data in self._kept:
@@ -92,9 +116,10 @@ class _Guard:
         return len(view)
 
     def truncate(self, size: int) -> int:
+        """Set the size."""
         try:
             if self.failure is None:
-                self._file.truncate(size)
+                self._resize(size)
         except BaseException as error:
             self.failure = error
         return size
@@ -110,16 +135,16 @@ def _created(path: str, flags: int) -> int:
 _CALLBACKS = frozenset(
     function.__code__
     for function in (
-        _Guard.seek,
-        _Guard.tell,
-        _Guard.write,
-        _Guard.readinto,
-        _Guard.truncate,
-        _Guard.flush,
+        Guard.seek,
+        Guard.tell,
+        Guard.write,
+        Guard.readinto,
+        Guard.truncate,
+        Guard.flush,
     )
 )
 
-_WRITING: ContextVar[_Guard | None] = ContextVar("_WRITING", default=None)
+_WRITING: ContextVar[Guard | None] = ContextVar("_WRITING", default=None)
 
 
 def check_write() -> None:
@@ -134,7 +159,11 @@ def check_write() -> None:
 
 @contextmanager
 def guarded(
-    path: str | os.PathLike[str], *, creation: Any = None, access: Any = None
+    path: str | os.PathLike[str],
+    *,
+    creation: Any = None,
+    access: Any = None,
+    guard: Guard | None = None,
 ) -> Iterator[h5py.File]:
     """Open an HDF5 file to write to it, made where it is missing or empty, and close it at the end.
 
@@ -144,13 +173,16 @@ def guarded(
         The file.
     creation, access
         HDF5's properties, where they are not its defaults.
+    guard
+        What HDF5 is to write through, if it is to do more than to record a failure; its owner
+        closes it.
 
     Raises
     ------
     OSError
         The first failure to write.
     """
-    guard = _Guard(path)
+    owned, guard = guard is None, guard or Guard(path)
     token = _WRITING.set(guard)
     try:
         with _interrupts_outside(guard):
@@ -165,12 +197,13 @@ def guarded(
         raise
     finally:
         _WRITING.reset(token)
-        guard.close()
+        if owned:
+            guard.close()
     if guard.failure is not None:
         raise guard.failure
 
 
-def _open(path: str | os.PathLike[str], guard: _Guard, creation: Any, access: Any) -> h5py.File:
+def _open(path: str | os.PathLike[str], guard: Guard, creation: Any, access: Any) -> h5py.File:
     if access is None:
         own = h5p.create(h5p.FILE_ACCESS)
         # As h5py has it: later releases of HDF5 begin with newer formats, which keep times.
@@ -191,7 +224,7 @@ def _open(path: str | os.PathLike[str], guard: _Guard, creation: Any, access: An
 
 
 @contextmanager
-def _interrupts_outside(guard: _Guard) -> Iterator[None]:
+def _interrupts_outside(guard: Guard) -> Iterator[None]:
     """Record an interrupt that comes while HDF5 calls the guard; raise any other at once."""
     previous = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(previous):
@@ -215,3 +248,20 @@ def _interrupts_outside(guard: _Guard) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let an interrupt wait until the block has ended, as it is short and may not be cut in two."""
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+    waiting: list[Any] = []
+    signal.signal(signal.SIGINT, lambda number, frame: waiting.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if waiting:
+            previous(*waiting[0])

@@ -8,7 +8,8 @@ import os
 import stat
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import h5py
@@ -24,17 +25,29 @@ from nwb_ophys.errors import (
     NotNWBError,
 )
 from nwb_ophys.hdf5.headers import Headers
+from nwb_ophys.hdf5.locking import WAIT, FileLock, wait_for
 
 if TYPE_CHECKING:
     from nwb_ophys.hdf5.nodes import Node
 
-__all__ = ["ExternalPolicy", "Identity", "Source"]
+__all__ = [
+    "JOURNAL_MARK",
+    "SIGNATURE",
+    "USER_BLOCKS",
+    "ExternalPolicy",
+    "Identity",
+    "Mode",
+    "Source",
+]
 
 ExternalPolicy = Literal["folder", "all", "none"]
 """Which other files may be opened on behalf of a file: those below its folder, all, none."""
+Mode = Literal["r", "r+"]
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_USER_BLOCKS = (0, *(512 << shift for shift in range(12)))
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+JOURNAL_MARK = b"\x89NW"
+"""What stands in place of the signature while a file is saved in place: see `journal`."""
+USER_BLOCKS = (0, *(512 << shift for shift in range(12)))
 
 
 class Identity(NamedTuple):
@@ -73,6 +86,9 @@ class Source:
         the target is not a path.
     external
         Which other files may be opened on its behalf.
+    mode
+        Whether the file is only read, or may be saved in place as well. Either way it is open to
+        read; a save opens it anew.
 
     Raises
     ------
@@ -88,7 +104,9 @@ class Source:
         *,
         name: str | None = None,
         external: ExternalPolicy = "folder",
+        mode: Mode = "r",
     ) -> None:
+        self.mode: Mode = mode
         self.lock = threading.RLock()
         self.external: ExternalPolicy = external
         self.nodes: dict[int, Node] = {}
@@ -98,12 +116,16 @@ class Source:
         self._object: IO[bytes] | bytes | None = None
         self._file: h5py.File | None = None
         self._headers: Headers | None = None
+        self._lock: FileLock | None = None
         self._suspended = False
+        self.lent = False
+        """Whether a save reads and writes through the handle just now."""
         if isinstance(target, (str, os.PathLike)):
             self.path: str | None = os.path.abspath(os.fspath(target))
             self.file = os.fspath(target)
-            self._file = _open_path(self.path, self.file)
+            self._file, self._lock = _open_path(self.path, self.file)
             self.identity = Identity.of(self.path)
+            _OPEN.add(self)
         else:
             self.path = None
             self.file = name or str(getattr(target, "name", "<file object>"))
@@ -153,7 +175,7 @@ class Source:
                     hint="read what you need inside the `with` block, or use nwb_ophys.read",
                 )
             self.check_unchanged()
-            self._file = _open_path(self.path, self.file)
+            self._file, self._lock = _open_path(self.path, self.file)
             self._suspended = False
         return self._file.id
 
@@ -174,6 +196,41 @@ class Source:
                 node.release()
             if file is not None:
                 file.close()
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
+
+    @contextmanager
+    def lend(self) -> Iterator[Callable[[h5py.File], None]]:
+        """Close the file for the time of a save, which all others who read it wait for.
+
+        Gives a function that takes the handle by which the save has the file open; what is read
+        meanwhile, by the save itself, is read by way of that.
+        """
+        status = self.identity
+        assert status is not None
+        same = [
+            other
+            for other in list(_OPEN)
+            if other is not self and other.identity is not None and other.identity[:2] == status[:2]
+        ]
+        with ExitStack() as held:
+            for source in sorted([self, *same], key=id):
+                held.enter_context(source.lock)
+            for source in (self, *same):
+                if not source.closed:
+                    source.suspend()
+            try:
+                yield self._lend
+            finally:
+                self.lent = False
+                self._file = self._headers = None
+                self._suspended = True
+                for node in list(self.nodes.values()):
+                    node.release()
+
+    def _lend(self, file: h5py.File) -> None:
+        self._file, self._headers, self._suspended, self.lent = file, None, False, True
 
     def close(self) -> None:
         """Close the file; what was not read by now can be read no more."""
@@ -189,22 +246,30 @@ class Source:
         assert self.path is not None
         with self.lock:
             self.suspend()
-            self._file = _open_path(self.path, self.file)
+            self._file, self._lock = _open_path(self.path, self.file)
             self._suspended = False
             self.identity = Identity.of(self.path)
 
-    def renumber(self, nodes: dict[str, Node]) -> None:
-        """Find the nodes of a replaced file again, by path; drop those that are no more."""
+    def renumber(self, nodes: list[Node], moved: list[Node]) -> None:
+        """Take these nodes for those of the file, as far as they are still there.
+
+        Parameters
+        ----------
+        nodes
+            Nodes, in the order in which they were found.
+        moved
+            Those of them whose addresses may be others now.
+        """
         with self.lock:
             self.nodes.clear()
-            for path in sorted(nodes):
-                node = nodes[path]
-                try:
-                    node.address = int(h5py.h5o.get_info(node.id).addr)
-                except (OSError, ValueError, KeyError):
-                    del nodes[path]
-                else:
-                    self.nodes.setdefault(node.address, node)
+            again = set(map(id, moved))
+            for node in sorted(nodes, key=lambda one: one.path):
+                if id(node) in again:
+                    try:
+                        node.address = int(h5py.h5o.get_info(node.id).addr)
+                    except (OSError, ValueError, KeyError):
+                        continue
+                self.nodes.setdefault(node.address, node)
 
     def check_unchanged(self) -> None:
         """Raise `FileChangedError` where the path no longer leads to the file that was opened."""
@@ -260,6 +325,7 @@ class Source:
         return os.path.normpath(os.path.join(self.folder, target))
 
 
+_OPEN: weakref.WeakSet[Source] = weakref.WeakSet()
 _REOPENED: weakref.WeakValueDictionary[tuple[str, Identity], Source] = weakref.WeakValueDictionary()
 _REOPENED_LOCK = threading.Lock()
 
@@ -280,30 +346,50 @@ def check_identity(path: str, file: str, expected: Identity) -> None:
         )
 
 
-def _open_path(path: str, file: str) -> h5py.File:
+def _open_path(path: str, file: str) -> tuple[h5py.File, FileLock]:
+    """Open a file and hold its lock, once what an interrupted save left there is rolled back."""
     try:
-        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise FileIsFolderError(
+                "expected an NWB file, found a folder", file=file, hint="name a file inside it"
+            )
+        lock = FileLock(path)
+        try:
+            if not lock.share():
+                _wait_for_save(lock, path, file)
+            with open(lock.descriptor, "rb", closefd=False) as stream:
+                interrupted = _check_signature(stream, file)
+            if not interrupted:
+                return h5py.File(path, "r"), lock
+        except BaseException:
+            lock.close()
+            raise
+        lock.close()
     except OSError as error:
         raise _explained(error, file) from error
-    if is_folder:
-        raise FileIsFolderError(
-            "expected an NWB file, found a folder", file=file, hint="name a file inside it"
-        )
-    try:
-        with open(path, "rb") as stream:
-            _check_signature(stream, file)
-    except OSError as error:
-        raise _explained(error, file) from error
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise _explained(error, file) from error
+    from nwb_ophys.hdf5.editing import recover_file
+
+    recover_file(path, file)
+    return _open_path(path, file)
+
+
+def _wait_for_save(lock: FileLock, path: str, file: str) -> None:
+    from nwb_ophys.hdf5.editing import being_saved
+    from nwb_ophys.hdf5.journal import journal_path
+
+    if not wait_for(lock.share, WAIT if journal_path(path).exists() else 0):
+        raise being_saved(path, file)
 
 
 def _open_object(target: IO[bytes] | bytes, file: str) -> h5py.File:
     stream = io.BytesIO(target) if isinstance(target, bytes) else target
     try:
-        _check_signature(stream, file)
+        if _check_signature(stream, file):
+            raise NotNWBError(
+                "a save of this file was interrupted, and its journal is needed to put it back",
+                file=file,
+                hint="open it by its path, where its journal lies beside it",
+            )
         if isinstance(target, bytes):
             return h5py.File(h5py.h5f.open_file_image(target))
         return h5py.File(target, "r")
@@ -311,17 +397,20 @@ def _open_object(target: IO[bytes] | bytes, file: str) -> h5py.File:
         raise _explained(error, file) from error
 
 
-def _check_signature(stream: IO[bytes], file: str) -> None:
+def _check_signature(stream: IO[bytes], file: str) -> bool:
+    """Check that a file is HDF5; tell whether it carries the id of a journal instead of that."""
     stream.seek(0, os.SEEK_END)
     size = stream.tell()
     if not size:
         raise NotNWBError("expected an NWB file, found an empty one", file=file)
-    for offset in _USER_BLOCKS:
+    for offset in USER_BLOCKS:
         stream.seek(offset)
-        head = stream.read(len(_SIGNATURE))
-        if head == _SIGNATURE:
-            return
-        if len(head) < len(_SIGNATURE):
+        head = stream.read(len(SIGNATURE))
+        if head == SIGNATURE:
+            return False
+        if head[:3] == JOURNAL_MARK:
+            return True
+        if len(head) < len(SIGNATURE):
             break
     stream.seek(0)
     raise NotNWBError(

@@ -27,7 +27,7 @@ from nwb_ophys.mapper.plan import Plan
 from nwb_ophys.mapper.schema import SchemaUpgradeWarning, write_specifications
 from nwb_ophys.mapper.writer import Writer, relocation
 
-__all__ = ["save_as", "write_plan"]
+__all__ = ["carry_out", "save_as", "write_plan"]
 
 
 def save_as(plan: Plan, target: Path, storage: Storage) -> None:
@@ -58,7 +58,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     folder = str(target.parent)
     if session is None:
         with guarded(temporary) as file:
-            _carry_out(plan, file, folder, storage)
+            carry_out(plan, file, folder, storage)
             write_specifications(file)
         return
     source = session.source
@@ -71,7 +71,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         if plan.unchanged:
             return
         with guarded(temporary, access=access_properties(source.id)) as file:
-            _carry_out(plan, file, folder, storage)
+            carry_out(plan, file, folder, storage)
         return
     plist = creation_properties(source.id)
     with guarded(temporary, creation=plist, access=access_properties(source.id)) as file:
@@ -86,18 +86,19 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         copier.copy("/", "/")
         _refuse_dangling(plan, copier)
         copier.paths.update(plan.replaced)
-        _carry_out(plan, file, folder, storage, copier.finish)
+        carry_out(plan, file, folder, storage, copier.finish)
     if source.path is not None:
         copy_user_block(source.path, str(temporary), plist.get_userblock())
 
 
-def _carry_out(
+def carry_out(
     plan: Plan,
     file: h5py.File,
     folder: str,
     storage: Storage,
     finish_copy: Callable[[], None] | None = None,
 ) -> None:
+    """Carry a plan out on an open file that holds what it says remains."""
     writer = Writer(plan, file, folder, storage)
     writer.write_objects()
     if finish_copy is not None:

@@ -26,6 +26,7 @@ from nwb_ophys.problems import Problem, Severity
 from nwb_ophys.storage import is_stream
 
 if TYPE_CHECKING:
+    from nwb_ophys.mapper.plan import Plan
     from nwb_ophys.specs import Catalog
 
 __all__ = ["Bound", "Region", "Session", "fingerprint"]
@@ -127,29 +128,38 @@ class Session:
             for model in self.loaded()
         )
 
-    def rebase(self, homes: Iterable[tuple[str, Any]]) -> None:
-        """Go on with the file that a write just put in the place of the opened one.
+    def rebase(self, homes: Iterable[tuple[str, Any]], plan: Plan | None = None) -> None:
+        """Go on with the file as a write just left it.
 
         Parameters
         ----------
         homes
             The objects that the write added, and their paths.
+        plan
+            What was done to the file itself; None where another file was put in its place.
         """
         with self.lock:
             main = id(self.source)
             nodes = list(self.source.nodes.values())
-            bound = [model for (key, _), model in self._models.items() if key == main]
+            bound = {key[1]: model for key, model in self._models.items() if key[0] == main}
             self._models = {key: one for key, one in self._models.items() if key[0] != main}
             self._scanned = {key for key in self._scanned if key[0] != main}
             self._catalogs.pop(main, None)
             self.source.replaced()
             for node in nodes:
                 node.forget()
-            by_path = {node.path: node for node in nodes}
-            self.source.renumber(by_path)
-            for model in bound:
-                if model.hdf5_path in by_path:
-                    self._settle(model, by_path[model.hdf5_path])
+            if plan is not None:
+                nodes = [node for node in nodes if not plan.is_removed(node.path)]
+                moved = [node for node in nodes if node.address in plan.replaced]
+            else:
+                moved = nodes
+            by_address: dict[int, Node] = {node.address: node for node in nodes}
+            self.source.renumber(nodes, moved)
+            kept = set(map(id, self.source.nodes.values()))
+            for address, model in bound.items():
+                same = by_address.get(address)
+                if same is not None and id(same) in kept:
+                    self._settle(model, same)
             for path, model in homes:
                 self._settle(model, node_at(self.source, path))
 

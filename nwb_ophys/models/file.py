@@ -321,8 +321,51 @@ class NWBFile(NWBContainer, schema="core"):
         if self._binding is not None:
             self._binding.session.close()
 
+    def save(self, *, compression: str | None = "gzip", progress: bool = False) -> None:
+        """Write what changed into the file that the session was opened from, with mode ``"r+"``.
+
+        The cost is that of the change, not of the file. The file is as before or as after whenever
+        the program is killed: what is overwritten goes into a journal first. The session goes on,
+        with the same objects.
+
+        Parameters
+        ----------
+        compression
+            ``"gzip"`` or None, for new arrays.
+        progress
+            Whether long writes show a bar.
+
+        Raises
+        ------
+        SchemaError, LinkError
+            Where what was changed does not conform; nothing is written.
+        FileAccessError
+            Where the file cannot be written to, or somebody else has it open; it is as it was.
+        """
+        from nwb_ophys.writing import save
+
+        save(self, compression=compression, progress=progress)
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: Any, *_: object) -> None:
+        try:
+            if kind is None:
+                self._warn_of_changes()
+        finally:
+            self.close()
+
+    def _warn_of_changes(self) -> None:
+        session = None if self._binding is None else self._binding.session
+        if session is not None and session.source.mode == "r+" and session.is_changed:
+            import warnings
+
+            from nwb_ophys.errors import UnsavedChangesWarning
+
+            warnings.warn(
+                f"{session.file}: the session was changed, and is closed without session.save(); "
+                "the file stays as it is",
+                UnsavedChangesWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,349 @@
+"""The rollback journal: the old content of what a save in place overwrites; `docs/journal.md`.
+
+A save first writes a journal beside the file and then the journal's id in place of the signature
+that every HDF5 file begins with. Old content is in the journal, and synced, before it is
+overwritten. To put the signature back is to commit. So a file that carries the id of a journal is
+put back as it was from that journal, and no other file ever is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Any, Final
+
+from nwb_ophys.errors import FileAccessError, FilePermissionError
+from nwb_ophys.hdf5.atomic import sync_folder
+from nwb_ophys.hdf5.source import JOURNAL_MARK, SIGNATURE, USER_BLOCKS
+
+__all__ = [
+    "SIGNATURE",
+    "Header",
+    "Journal",
+    "carried_id",
+    "find_journal",
+    "find_signature",
+    "journal_path",
+    "roll_back",
+]
+
+MARK: Final = JOURNAL_MARK
+VERSION: Final = 1
+_HEADER: Final = 4096
+_RECORD: Final = Struct("<4sQII")
+_MAGIC: Final = b"OLD:"
+LARGEST: Final = 1 << 20
+"""The most bytes that one record holds."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a journal says of itself.
+
+    Parameters
+    ----------
+    version
+        The version of its format.
+    id
+        The eight bytes that the file carries in place of its signature, in hexadecimal.
+    name
+        The name of the file when it was saved.
+    size
+        Its size before.
+    signature_at
+        Where its signature lies, 0 unless the file has a user block.
+    mtime_ns
+        When it was changed last before.
+    device, inode
+        Where the file lay, to tell a journal that is left over from one of another file.
+    pid, host, started
+        The process that saves, and when it began.
+    """
+
+    version: int
+    id: str
+    name: str
+    size: int
+    signature_at: int
+    mtime_ns: int
+    device: int
+    inode: int
+    pid: int
+    host: str
+    started: str
+
+    @property
+    def mark(self) -> bytes:
+        """The id as the file carries it."""
+        return bytes.fromhex(self.id)
+
+    @property
+    def writer(self) -> str:
+        """The process that saves, for messages."""
+        return f"process {self.pid} on {self.host}, since {self.started}"
+
+
+def journal_path(path: str | os.PathLike[str]) -> Path:
+    """Say where the journal of a file lies: beside it, symbolic links resolved."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f"{real.name}-journal")
+
+
+def find_signature(descriptor: int) -> int | None:
+    """Find where the signature of an HDF5 file, or the id in its place, lies."""
+    for offset in USER_BLOCKS:
+        head = os.pread(descriptor, 8, offset)
+        if head == SIGNATURE or head[:3] == MARK:
+            return offset
+        if len(head) < 8:
+            break
+    return None
+
+
+def carried_id(descriptor: int) -> bytes | None:
+    """Give the journal's id that a file carries; None for a file that is whole."""
+    at = find_signature(descriptor)
+    head = b"" if at is None else os.pread(descriptor, 8, at)
+    return head if head[:3] == MARK else None
+
+
+def sync(descriptor: int) -> None:
+    """Have what was written reach the disk."""
+    try:
+        import fcntl
+
+        full = fcntl.F_FULLFSYNC  # type: ignore[attr-defined,unused-ignore]  # macOS
+    except (ImportError, AttributeError):
+        os.fsync(descriptor)
+    else:
+        fcntl.fcntl(descriptor, full)
+
+
+def write_all(descriptor: int, data: Any, at: int) -> None:
+    """Write at a position, however often the system writes less than it is given."""
+    view = memoryview(data)
+    done = 0
+    while done < len(view):
+        done += os.pwrite(descriptor, view[done:], at + done)
+
+
+class Journal:
+    """A journal that is being written.
+
+    Parameters
+    ----------
+    path
+        The file that is saved.
+    descriptor
+        The file, open.
+    signature_at
+        Where its signature lies.
+
+    Raises
+    ------
+    FilePermissionError
+        Where its folder may not be written to.
+    """
+
+    def __init__(self, path: str, descriptor: int, signature_at: int) -> None:
+        self.path = journal_path(path)
+        status = os.fstat(descriptor)
+        mark = MARK + secrets.token_bytes(5)
+        while mark == SIGNATURE:  # pragma: no cover  (they differ in the second byte)
+            mark = MARK + secrets.token_bytes(5)
+        self.header = Header(
+            VERSION,
+            mark.hex(),
+            self.path.name.removesuffix("-journal"),
+            status.st_size,
+            signature_at,
+            status.st_mtime_ns,
+            status.st_dev,
+            status.st_ino,
+            os.getpid(),
+            socket.gethostname(),
+            time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        )
+        _set_aside(self.path, status)
+        try:
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        except PermissionError as error:
+            raise FilePermissionError(
+                f"no journal can be made in the folder {self.path.parent}, "
+                "without which the file is not changed in place",
+                file=path,
+                hint="write the session to a new file: nwb_ophys.write(session, path)",
+            ) from error
+        try:
+            # Who may write the file may roll it back, too.
+            os.fchmod(self._descriptor, status.st_mode & 0o666)
+            with suppress(OSError):
+                os.fchown(self._descriptor, status.st_uid, status.st_gid)
+            write_all(self._descriptor, _encode_header(self.header), 0)
+            self._end = _HEADER
+            sync(self._descriptor)
+            sync_folder(self.path.parent)
+        except BaseException:
+            self.remove()
+            raise
+
+    def keep(self, at: int, data: bytes) -> None:
+        """Add old content of the file; it is safe once `sync` was called."""
+        head = _RECORD.pack(_MAGIC, at, len(data), _checksum(self.header.mark, at, data))
+        write_all(self._descriptor, head + data, self._end)
+        self._end += len(head) + len(data)
+
+    def sync(self) -> None:
+        """Have all of it reach the disk."""
+        sync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the journal, and leave it where it is."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove the journal, as the file is whole."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
+
+
+def _encode_header(header: Header) -> bytes:
+    name = header.name
+    text = (
+        "This is a journal of nwb_ophys. The saving of a file was interrupted, or is under way:\n"
+        f"{name}\n"
+        "The old content of what was overwritten there is in here. To put the file back as it "
+        "was, open it with nwb_ophys,\nor run: nwb-ophys recover FILE. Until then, keep this "
+        "journal beside the file.\n"
+    )
+    fields = json.dumps(asdict(header)).encode()
+    data = text.encode("utf-8", "surrogateescape") + fields + b"\n"
+    data += f"{zlib.crc32(fields):08x}\n".encode()
+    return data.ljust(_HEADER - 1, b" ") + b"\n"
+
+
+def read_header(path: Path) -> Header | None:
+    """Read what a journal says of itself; None where it is none, or not a whole one."""
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(_HEADER)
+    except OSError:
+        return None
+    start = data.find(b'\n{"version"') + 1
+    fields, _, rest = data[start:].partition(b"\n")
+    try:
+        if not start or int(rest[:8], 16) != zlib.crc32(fields):
+            return None
+        values = json.loads(fields)
+        if values["version"] > VERSION:
+            raise FileAccessError(
+                f"the journal has version {values['version']}, and this release knows {VERSION}",
+                file=path,
+                hint="install a newer release of nwb_ophys, and open the file with that",
+            )
+        return Header(**{name: values[name] for name in Header.__dataclass_fields__})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def find_journal(path: str, mark: bytes) -> Path | None:
+    """Find the journal whose id a file carries: beside it, under whatever name."""
+    own = journal_path(path)
+    candidates = [own]
+    with suppress(OSError):
+        candidates += sorted(own.parent.glob("*-journal*"))
+    for candidate in candidates:
+        header = read_header(candidate)
+        if header is not None and header.mark == mark:
+            return candidate
+    return None
+
+
+def _records(path: Path, mark: bytes) -> Iterator[tuple[int, bytes]]:
+    """Iterate over the old content in a journal, as far as it was wholly written.
+
+    What comes after that was never overwritten, as it would have been synced before.
+    """
+    with open(path, "rb") as stream:
+        stream.seek(_HEADER)
+        while len(head := stream.read(_RECORD.size)) == _RECORD.size:
+            magic, at, length, checksum = _RECORD.unpack(head)
+            if magic != _MAGIC or length > LARGEST:
+                return
+            data = stream.read(length)
+            if len(data) < length or _checksum(mark, at, data) != checksum:
+                return
+            yield at, data
+
+
+def _checksum(mark: bytes, at: int, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(mark + at.to_bytes(8, "little")))
+
+
+def roll_back(descriptor: int, journal: Path, file: str) -> None:
+    """Put a file back as it was before the save whose journal this is.
+
+    Parameters
+    ----------
+    descriptor
+        The file, open for writing, exclusively locked.
+    journal
+        The journal whose id the file carries.
+    file
+        The file, for messages.
+
+    Raises
+    ------
+    FileAccessError
+        Where the journal does not fit the file, which then stays as it is.
+    """
+    header = read_header(journal)
+    if header is None or os.fstat(descriptor).st_size < header.size:
+        raise FileAccessError(
+            f"the journal {journal.name} does not fit the file, which is shorter than before",
+            file=file,
+            hint="take the file from a backup",
+        )
+    # The id stays in the file to the end, so that all this can be begun again.
+    at, mark = header.signature_at, header.mark
+    for offset, data in _records(journal, mark):
+        if offset + len(data) > header.size:
+            data = data[: header.size - offset]
+        if offset <= at < offset + len(data):
+            data = data[: at - offset] + mark + data[at - offset + 8 :]
+        write_all(descriptor, data, offset)
+    os.ftruncate(descriptor, header.size)
+    sync(descriptor)
+    write_all(descriptor, SIGNATURE, at)
+    with suppress(OSError, NotImplementedError):
+        os.utime(descriptor, ns=(os.fstat(descriptor).st_atime_ns, header.mtime_ns))
+    sync(descriptor)
+    journal.unlink(missing_ok=True)
+    sync_folder(journal.parent)
+
+
+def _set_aside(path: Path, status: os.stat_result) -> None:
+    """Make room for a new journal, where one lies that does not belong to the file.
+
+    One of this very file is left from a save that was committed. One of another file may be
+    needed by that, wherever it was moved to, and gets another name.
+    """
+    if not path.exists():
+        return
+    header = read_header(path)
+    if header is None or (header.device, header.inode) != (status.st_dev, status.st_ino):
+        path.rename(path.with_name(f"{path.name}.{header.id if header else 'unknown'}"))
+    else:
+        path.unlink()
