@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from nwb_ophys.reading import open as open
     from nwb_ophys.reading import read as read
     from nwb_ophys.registry import get_type as get_type
+    from nwb_ophys.segmentation.adding import add_segmentation as add_segmentation
+    from nwb_ophys.segmentation.reading import read_segmentation as read_segmentation
+    from nwb_ophys.segmentation.result import Segmentation as Segmentation
+    from nwb_ophys.segmentation.writing import write_segmentation as write_segmentation
     from nwb_ophys.upkeep import recover as recover
     from nwb_ophys.writing import link as link
     from nwb_ophys.writing import write as write
@@ -30,13 +34,17 @@ _HOMES = {
     "Masks": "nwb_ophys.masks",
     "Problem": "nwb_ophys.problems",
     "RaggedColumn": "nwb_ophys.ragged",
+    "Segmentation": "nwb_ophys.segmentation.result",
+    "add_segmentation": "nwb_ophys.segmentation.adding",
     "diff": "nwb_ophys.compare",
     "get_type": "nwb_ophys.registry",
     "link": "nwb_ophys.writing",
     "open": "nwb_ophys.reading",
     "read": "nwb_ophys.reading",
     "recover": "nwb_ophys.upkeep",
+    "read_segmentation": "nwb_ophys.segmentation.reading",
     "write": "nwb_ophys.writing",
+    "write_segmentation": "nwb_ophys.segmentation.writing",
 }
 
 

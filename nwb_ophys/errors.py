@@ -24,6 +24,7 @@ __all__ = [
     "NotNWBError",
     "SchemaError",
     "TooLargeError",
+    "UnsafePickleError",
     "UnsavedChangesWarning",
 ]
 
@@ -138,3 +139,7 @@ class TooLargeError(NWBError, MemoryError):
 
 class UnsavedChangesWarning(UserWarning):
     """A session that was opened to be changed is closed, and what was changed was not saved."""
+
+
+class UnsafePickleError(NWBError, ValueError):
+    """Loading a pickled file would run code that came with it."""

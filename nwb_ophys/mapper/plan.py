@@ -184,6 +184,8 @@ def make_plan(root: NWBFile) -> Plan:
     else:
         for model in plan.session.loaded(plan.session.source):
             _find_removals(plan, model)
+        for path in [one for one in plan.removed if _goes_with_another(plan, one)]:
+            del plan.removed[path]
         changed = []
         for model in plan.session.loaded(plan.session.source):
             if not plan.is_removed(model.hdf5_path):
@@ -255,6 +257,12 @@ def _find_removals(plan: Plan, model: Any) -> None:
                 plan.replaced[node.address] = node.path
 
 
+def _goes_with_another(plan: Plan, path: str) -> bool:
+    """Tell whether what lies at a removed path goes with a group above it anyway."""
+    parents = path.split("/")[:-1]
+    return any(plan.removed.get("/".join(parents[:n])) for n in range(2, len(parents) + 1))
+
+
 def _remove_member(plan: Plan, model: Any, one: FieldLayout, group: Any) -> None:
     path = join(model.hdf5_path, one.path)
     record = group.links[one.stored]
@@ -319,8 +327,11 @@ def _find_changes(plan: Plan, model: Any, path: str) -> None:
             plan.fields.append(SetField(path, model, one))
     for one, members in _collections(model):
         exchanged = one.name in model.__pydantic_fields_set__
-        for name in members if exchanged else members.added:
-            if not exchanged or not _still_there(plan, model, one, name):
+        # In their order: where two objects share a part, the first one holds it.
+        for name in members:
+            if not (
+                _still_there(plan, model, one, name) if exchanged else name not in members.added
+            ):
                 _place(plan, join(path, *one.groups), name, members.raw(name))
     if model._attrs is not None and not _same_attributes(model):
         plan.attributes.append((path, model))

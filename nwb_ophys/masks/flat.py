@@ -256,6 +256,17 @@ class FlatMasks:
             ends=ends,
         )
 
+    def shaped(self, shape: tuple[int, ...]) -> FlatMasks:
+        """Say how many pixels there are along each axis.
+
+        Raises
+        ------
+        SchemaError
+            Where a mask reaches beyond that.
+        """
+        self.check_within(shape)
+        return replace(self, shape=shape)
+
     def with_depth(self) -> FlatMasks:
         """Add z, 0 everywhere, to masks of two axes."""
         if self.ndim == 3:

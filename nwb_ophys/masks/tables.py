@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="PlaneSegmentation")
 
-__all__ = ["chosen_kinds", "put_flat", "put_masks", "responses_of", "select_rows"]
+__all__ = ["DESCRIPTIONS", "chosen_kinds", "put_flat", "put_masks", "responses_of", "select_rows"]
 
-_DESCRIPTIONS: Final = {
+DESCRIPTIONS: Final = {
     "pixel": "The pixels of each ROI: x (column), y (row), and the weight.",
     "voxel": "The voxels of each ROI: x (column), y (row), z (plane), and the weight.",
     "image": "An image of the weights of each ROI, x (column) by y (row), 0 outside of it.",
 }
+"""What is said of masks that we write, by which they are recognised as well."""
 _CARRIED: Final = "_responses"
 """Where a table that belongs to no file yet keeps the series that were cut to its ROIs."""
 
@@ -78,11 +79,11 @@ def put_flat(table: PlaneSegmentation, flat: FlatMasks, kinds: Sequence[str]) ->
     for kind in kinds:
         if kind == "image":
             assert flat.shape is not None
-            table.add_column("image_mask", flat.to_dense(flat.shape), _DESCRIPTIONS[kind])
+            table.add_column("image_mask", flat.to_dense(flat.shape), DESCRIPTIONS[kind])
         else:
             part = flat.with_depth() if kind == "voxel" else flat
             table.add_column(
-                f"{kind}_mask", part.points(), _DESCRIPTIONS[kind], index=part.ends.tolist()
+                f"{kind}_mask", part.points(), DESCRIPTIONS[kind], index=part.ends.tolist()
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol, overload
 
@@ -176,8 +177,7 @@ class Masks:
         return Masks.of(self._with_shape().take(index))
 
     def _with_shape(self) -> FlatMasks:
-        flat = self.flat
-        return FlatMasks(flat.axes, flat.coordinates, flat.weights, flat.ends, self.shape)
+        return self.flat if self.shape is None else replace(self.flat, shape=self.shape)
 
     def __iter__(self) -> Iterator[Array]:
         return iter(self.flat.rows())

@@ -1,0 +1,178 @@
+"""Does a result fit the session it is to go into? Its plane, the movie of that plane, the times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from nwb_ophys.errors import MemberNotFoundError, NWBError, SchemaError
+from nwb_ophys.masks.stored import frame_shape
+from nwb_ophys.segmentation.result import Segmentation
+
+__all__ = ["chosen_plane", "fitted", "movies_of"]
+
+_SAME_RATE = 0.01
+"""Rates that differ by less than this part are those of one clock, rounded."""
+
+
+def chosen_plane(session: Any, plane: Any) -> Any:
+    """Find an imaging plane by its name; the only one where None.
+
+    Raises
+    ------
+    MemberNotFoundError
+        Where there is none of that name; the message says which there are.
+    SchemaError
+        Where there is none at all, or one has to be chosen.
+    """
+    planes = session.imaging_planes
+    names = ", ".join(map(repr, planes)) or "none"
+    place = {"file": _file(session), "path": "/general/optophysiology"}
+    if plane is None:
+        if len(planes) == 1:
+            return next(iter(planes.values()))
+        raise SchemaError(
+            f"expected imaging_plane=, one of those that there are: {names}",
+            **place,
+            hint=None if len(planes) else "add an nwb.ImagingPlane to session.imaging_planes",
+        )
+    if not isinstance(plane, str):
+        if plane in planes.values():
+            return plane
+        raise SchemaError(f"the imaging plane {plane!r} is not in the session", **place)
+    if plane not in planes:
+        raise MemberNotFoundError(
+            f"there is no imaging plane {plane!r}; there are {names}", **place
+        )
+    return planes[plane]
+
+
+def _file(session: Any) -> Any:
+    return None if session._binding is None else session._binding.file
+
+
+def movies_of(session: Any, plane: Any) -> list[Any]:
+    """List the acquired movies of an imaging plane."""
+    found = []
+    for series in session.acquisition.values():
+        try:
+            if getattr(series, "imaging_plane", None) is plane:
+                found.append(series)
+        except NWBError:
+            continue  # its link leads nowhere, so not to this plane
+    return found
+
+
+def fitted(result: Segmentation, session: Any, plane: Any) -> tuple[Segmentation, Any]:
+    """Check a result against the movie of its plane, and take from it what it does not say.
+
+    Returns
+    -------
+    result, movie
+        The result with axes in the order of NWB, a shape and times; the movie, or None.
+
+    Raises
+    ------
+    SchemaError
+        Where masks and movie have different sizes, traces and movie different lengths, or
+        nothing tells the times of the traces.
+    """
+    try:
+        result = result.transposed("xyz"[: len(result.axes)])
+    except ValidationError as error:  # arrays were changed in place since they were checked
+        reasons = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+        raise SchemaError(reasons, file=_file(session)) from error
+    movies = movies_of(session, plane)
+    movie = movies[0] if len(movies) == 1 else None
+    if movie is not None:
+        result = _sized(result, movie)
+        result = _timed(result, movie)
+    if result.all_traces() and result.rate is None and result.timestamps is None:
+        raise SchemaError(
+            "nothing tells the times of the traces",
+            file=_file(session),
+            path=None if movie is None else _path(movie),
+            hint="give the Segmentation a rate= or timestamps=",
+        )
+    return result, movie
+
+
+def _path(movie: Any) -> str:
+    return movie.hdf5_path or f"/acquisition/{movie.name}"
+
+
+def _sized(result: Segmentation, movie: Any) -> Segmentation:
+    frame = frame_shape(movie)
+    if frame is None:
+        return result
+    names = ("x", "y", "z")
+    if result.shape is None:
+        flat = result.masks.flat
+        if flat.ndim < len(frame):
+            raise _unlike(movie, f"masks have {flat.ndim} axes", frame)
+        shape = (*frame, *flat.extent[len(frame) :])
+        try:
+            flat.check_within(shape)
+        except SchemaError as error:
+            raise SchemaError(
+                f"masks reach beyond the movie of their plane: {error.message}",
+                path=_path(movie),
+                hint=error.hint,
+            ) from error
+        return result.replace(shape=shape)
+    same = result.shape[: len(frame)] == frame
+    if same and len(result.shape) >= len(frame):
+        return result
+    found = " x ".join(map(str, result.shape))
+    hint = None
+    if result.shape[:2] == frame[1::-1]:
+        hint = "are the axes exchanged? images of (row, column) are given with axes='yx'"
+    order = ", ".join(names[: len(result.shape)])
+    raise _unlike(movie, f"masks are {found} ({order})", frame, hint)
+
+
+def _unlike(movie: Any, found: str, frame: tuple[int, ...], hint: str | None = None) -> SchemaError:
+    sizes = " x ".join(map(str, frame))
+    return SchemaError(
+        f"{found}, but the frames of the movie of their imaging plane are {sizes}",
+        path=_path(movie),
+        hint=hint,
+    )
+
+
+def _timed(result: Segmentation, movie: Any) -> Segmentation:
+    """Check the times against those of a movie, or take them over."""
+    samples, frames = result.num_samples, movie.num_frames
+    if samples is None or not frames or not result.all_traces():
+        return result
+    start = movie.starting_time
+    rate = None if start is None else float(start.rate or 0) or None
+    if result.timestamps is not None:
+        return result
+    if result.rate is None:
+        if samples != frames:
+            raise _unlike_length(result, movie, frames)
+        if rate is not None:
+            return result.replace(rate=rate, starting_time=float(start.value))
+        if movie.timestamps is None:
+            return result
+        return result.replace(timestamps=np.asarray(movie.timestamps))
+    if rate is not None and abs(rate - result.rate) < _SAME_RATE * rate:
+        # The same clock. A result of a part of the movie says when that part began.
+        first = result.starting_time - float(start.value)
+        whole = abs(first) < 0.5 / rate
+        if (whole and samples != frames) or first * rate + samples > frames + 0.5:
+            raise _unlike_length(result, movie, frames)
+    return result
+
+
+def _unlike_length(result: Segmentation, movie: Any, frames: int) -> SchemaError:
+    name, trace = result.all_traces()[0]
+    return SchemaError(
+        f"{name} has {trace.shape[0]} samples, but the movie of its imaging plane has {frames} "
+        "frames",
+        path=_path(movie),
+        hint="traces of a part of the movie need timestamps=, the time of each sample",
+    )
