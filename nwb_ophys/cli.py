@@ -182,6 +182,66 @@ def _fixture(arguments: Arguments) -> int:
     return 0
 
 
+# -- segment -----------------------------------------------------------------------------------
+
+
+def _declare_segment(parser: Parser) -> None:
+    parser.add_argument("session", metavar="SESSION.nwb", help="the file to write into")
+    sources = parser.add_mutually_exclusive_group(required=True)
+    sources.add_argument("--suite2p", metavar="FOLDER", help="suite2p/plane0, or all of suite2p")
+    sources.add_argument("--caiman", metavar="FILE.hdf5", help="what cnm.save(...) wrote")
+    sources.add_argument("--labels", metavar="FILE", help="a TIFF or .npy image of labels")
+    parser.add_argument(
+        "--imaging-plane",
+        metavar="NAME",
+        help="the plane that was segmented (default: the only one)",
+    )
+    parser.add_argument("--plane", type=_count, metavar="N", help="only this plane of suite2p")
+    parser.add_argument(
+        "--kinds",
+        default="pixel",
+        metavar="KINDS",
+        help="how masks are stored: pixel, image, voxel, or several with commas (pixel)",
+    )
+    parser.add_argument("--module", default="ophys", help="the processing module (ophys)")
+    parser.add_argument(
+        "--name", default="PlaneSegmentation", help="the name of the table (PlaneSegmentation)"
+    )
+    parser.add_argument("--series", metavar="NAME", help="the name of the traces")
+    parser.add_argument(
+        "--replace", action="store_true", help="replace a segmentation of that name"
+    )
+
+
+def _segment(arguments: Arguments) -> int:
+    from nwb_ophys.segmentation.result import Segmentation
+    from nwb_ophys.segmentation.writing import write_segmentation
+
+    if arguments.suite2p is not None:
+        result = Segmentation.from_suite2p(arguments.suite2p, plane=arguments.plane)
+    elif arguments.plane is not None:
+        raise NWBError("--plane is for --suite2p only")
+    elif arguments.caiman is not None:
+        result = Segmentation.from_caiman(arguments.caiman)
+    else:
+        result = Segmentation.from_labels(arguments.labels)
+    path = write_segmentation(
+        arguments.session,
+        result,
+        imaging_plane=arguments.imaging_plane,
+        kinds=tuple(arguments.kinds.split(",")),
+        module=arguments.module,
+        name=arguments.name,
+        series=arguments.series,
+        replace=arguments.replace,
+        progress=sys.stderr.isatty(),
+    )
+    print(f"{path}: {result}")
+    for note in result.notes:
+        print(f"note: {note}")
+    return 0
+
+
 # -- recover -----------------------------------------------------------------------------------
 
 
@@ -225,6 +285,13 @@ COMMANDS: Final = {
         _declare_fixture,
         _fixture,
         "An unknown KIND is answered with the list of kinds.",
+    ),
+    "segment": Command(
+        "write the results of a segmentation into a file",
+        _declare_segment,
+        _segment,
+        "Masks, traces and summary images of suite2p or CaImAn, or an image of labels as cellpose "
+        "makes it, go into the file itself; it is as before or as after, whatever happens.",
     ),
     "recover": Command(
         "put a file back as it was before a save that was interrupted",

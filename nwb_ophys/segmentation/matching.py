@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nwb_ophys.errors import MemberNotFoundError, NWBError, SchemaError
 from nwb_ophys.masks.stored import frame_shape
-from nwb_ophys.segmentation.result import Segmentation
+from nwb_ophys.segmentation.result import Segmentation, reasons_of
 
 __all__ = ["chosen_plane", "fitted", "movies_of"]
 
@@ -82,8 +82,7 @@ def fitted(result: Segmentation, session: Any, plane: Any) -> tuple[Segmentation
     try:
         result = result.transposed("xyz"[: len(result.axes)])
     except ValidationError as error:  # arrays were changed in place since they were checked
-        reasons = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
-        raise SchemaError(reasons, file=_file(session)) from error
+        raise SchemaError(reasons_of(error), file=_file(session)) from error
     movies = movies_of(session, plane)
     movie = movies[0] if len(movies) == 1 else None
     if movie is not None:
@@ -107,6 +106,8 @@ def _sized(result: Segmentation, movie: Any) -> Segmentation:
     frame = frame_shape(movie)
     if frame is None:
         return result
+    if result.shape is not None and result.shape[:2] == frame[1::-1] and not _has_frames(movie):
+        return result  # writers disagree in which order `dimension` is, and frames are elsewhere
     names = ("x", "y", "z")
     if result.shape is None:
         flat = result.masks.flat
@@ -131,6 +132,10 @@ def _sized(result: Segmentation, movie: Any) -> Segmentation:
         hint = "are the axes exchanged? images of (row, column) are given with axes='yx'"
     order = ", ".join(names[: len(result.shape)])
     raise _unlike(movie, f"masks are {found} ({order})", frame, hint)
+
+
+def _has_frames(movie: Any) -> bool:
+    return movie.data is not None and all(movie.data.shape)
 
 
 def _unlike(movie: Any, found: str, frame: tuple[int, ...], hint: str | None = None) -> SchemaError:

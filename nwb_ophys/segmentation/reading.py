@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from nwb_ophys.errors import MemberNotFoundError, NWBError, SchemaError
 from nwb_ophys.masks.flat import FlatMasks
@@ -17,7 +18,7 @@ from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.segmentation import PlaneSegmentation
 from nwb_ophys.reading import open as open_session
 from nwb_ophys.segmentation import found_images, found_traces
-from nwb_ophys.segmentation.result import Segmentation
+from nwb_ophys.segmentation.result import Segmentation, reasons_of
 from nwb_ophys.segmentation.writers import Writer, writer_of
 
 __all__ = ["read_segmentation"]
@@ -61,11 +62,9 @@ def read_segmentation(
         writer = writer_of(table, session)
         try:
             return _read(table, session, writer, axes)
-        except NWBError:
-            raise
-        except ValueError as error:
+        except ValidationError as error:
             raise SchemaError(
-                f"what the file says of the segmentation does not fit together: {error}",
+                f"what is stored of the segmentation does not fit together: {reasons_of(error)}",
                 **_place(table),
             ) from error
 

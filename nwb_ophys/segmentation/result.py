@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.masks import Masks, parse_masks
 from nwb_ophys.masks.flat import whole_axes
 from nwb_ophys.ragged import RaggedColumn
 
-__all__ = ["IMAGE_NAMES", "TRACES", "Segmentation"]
+__all__ = ["IMAGE_NAMES", "TRACES", "Segmentation", "reasons_of"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -340,7 +340,7 @@ class Segmentation(BaseModel):
         """
         from nwb_ophys.segmentation.suite2p import import_suite2p
 
-        return cls(**import_suite2p(folder, plane))
+        return cls._imported(folder, import_suite2p(folder, plane))
 
     @classmethod
     def from_caiman(cls, path: str | os.PathLike[str]) -> Self:
@@ -361,7 +361,7 @@ class Segmentation(BaseModel):
         """
         from nwb_ophys.segmentation.caiman import import_caiman
 
-        return cls(**import_caiman(path))
+        return cls._imported(path, import_caiman(path))
 
     @classmethod
     def from_labels(cls, labels: Any, *, axes: str = "yx", **fields: Any) -> Self:
@@ -387,7 +387,25 @@ class Segmentation(BaseModel):
         """
         from nwb_ophys.segmentation.labels import import_labels
 
-        return cls(**{**import_labels(labels, axes), **fields})
+        file = labels if isinstance(labels, (str, os.PathLike)) else None
+        return cls._imported(file, {**import_labels(labels, axes), **fields})
+
+    @classmethod
+    def _imported(cls, file: str | os.PathLike[str] | None, values: dict[str, Any]) -> Self:
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SchemaError(reasons_of(error), file=file) from error
+
+
+def reasons_of(error: ValidationError) -> str:
+    """Say why a result was refused, without what pydantic says around it."""
+    reasons = []
+    for one in error.errors():
+        place = ".".join(map(str, one["loc"]))
+        message = one["msg"].removeprefix("Value error, ")
+        reasons.append(f"{place}: {message}" if place else message)
+    return "; ".join(reasons)
 
 
 def _as_array(value: Any, name: str) -> Any:
