@@ -42,6 +42,8 @@ class Scale:
         Megabytes of the file to copy.
     growth
         The numbers of `TimeSeries` over which growth is shown.
+    segmented, trace_samples
+        Regions of interest of a result to write, and the samples of the trace of each.
     """
 
     name: str
@@ -54,9 +56,11 @@ class Scale:
     random_frames: int
     copied_mb: int
     growth: tuple[int, ...]
+    segmented: int = 5000
+    trace_samples: int = 20000
 
 
-SMALL = Scale("small", 1, 0, 50, 5, 20, 40, 3, 2, (5, 50))
+SMALL = Scale("small", 1, 0, 50, 5, 20, 40, 3, 2, (5, 50), segmented=30, trace_samples=200)
 NORMAL = Scale("normal", 15, 30, 2000, 20, 500, 400, 50, 200, (20, 200, 2000))
 FULL = Scale("full", 25, 60, 2000, 20, 500, 1000, 50, 1000, (20, 200, 2000, 20000))
 
@@ -91,6 +95,10 @@ class Files:
     def segmentation(self) -> Path:
         """Give a file with regions of interest and their pixel masks."""
         return self._made("rois.nwb", lambda path: _write_rois(path, self.scale.rois))
+
+    def segmented(self) -> Path:
+        """Give a file with the pixel masks of a large segmentation."""
+        return self._made("segmented.nwb", lambda path: _write_rois(path, self.scale.segmented))
 
     def gzip_movie(self) -> Path:
         """Give a file with a gzip movie."""
