@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import h5py
 
 from nwb_ophys.errors import LinkError
 from nwb_ophys.hdf5.atomic import replacing
+from nwb_ophys.hdf5.bytewise import copy_synced
 from nwb_ophys.hdf5.copying import (
     TreeCopier,
     access_properties,
@@ -122,7 +122,7 @@ def _copy_bytes(source: Source, temporary: Path) -> None:
         temporary.write_bytes(image)
     else:
         assert source.path is not None
-        shutil.copyfile(source.path, temporary)
+        copy_synced(source.path, temporary)
 
 
 def _names_files(source: Source) -> bool:
