@@ -565,3 +565,27 @@ def test_a_session_without_planes_or_with_several(tmp_path: Path) -> None:
             ),
             result,
         )
+
+
+def test_arrays_of_an_opened_session_are_taken_without_touching_it(path: Path) -> None:
+    nwb.write_segmentation(path, Result().segmentation())
+    with nwb.open(path, "r+") as session:
+        stored = session[f"{OPHYS}/Fluorescence/plane0"]
+        result = nwb.Segmentation(
+            masks=session[TABLE].masks, fluorescence=stored.data, rate=stored.rate
+        )
+        nwb.add_segmentation(session, result, name="again")
+        chosen = session[TABLE].select([True, False, True, False, False], name="few")
+        session[f"{OPHYS}/ImageSegmentation"].add(chosen)
+        session.processing["ophys"].add(
+            nwb.Fluorescence(name="Few", children=chosen.responses()[:1])
+        )
+        session.save()
+        assert stored.data.unit == "a.u."
+    again = nwb.read_segmentation(path, "again", axes="yx")
+    assert np.array_equal(again.fluorescence, Result().traces["fluorescence"])
+    with nwb.open(path) as session:
+        few = session[f"{OPHYS}/ImageSegmentation/few"]
+        assert len(few) == 2
+        assert [one.rois.table for one in session[f"{OPHYS}/Few"].children.values()] == [few]
+    assert pynwb.validate(path=path) == []

@@ -411,6 +411,7 @@ def reasons_of(error: ValidationError) -> str:
 
 def _as_array(value: Any, name: str) -> Any:
     """Leave what is an array, in memory or not; make one of a list."""
+    value = getattr(value, "array", value)  # of the dataset of a session, which stays its own
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return value
     array = np.asarray(value)
