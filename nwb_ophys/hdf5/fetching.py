@@ -101,9 +101,12 @@ class Stored:
         # Whether addresses count the user block depends on the release of HDF5.
         if raw is None or raw.base:
             return False
-        if self._chunks is not None:
-            return self._chunks.read(raw, blocks, out)
-        return all(self._read_run(raw, block, out) for block in blocks)
+        with raw.held() as possible:
+            if not possible:  # the file was closed, or is written to, just now
+                return False
+            if self._chunks is not None:
+                return self._chunks.read(raw, blocks, out)
+            return all(self._read_run(raw, block, out) for block in blocks)
 
     def _look_at(self, dtype: numpy.dtype[Any]) -> None:
         """See how data lie that are stored as elements of this dtype."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from h5py import h5f, h5fd
 
@@ -22,11 +25,14 @@ class RawFile:
         Where the addresses within object headers count from: the size of the user block.
     """
 
-    __slots__ = ("_descriptor", "base")
+    __slots__ = ("_changed", "_descriptor", "_readers", "_retired", "base")
 
     def __init__(self, descriptor: int, base: int = 0) -> None:
         self._descriptor = descriptor
         self.base = base
+        self._changed = threading.Condition()
+        self._readers = 0
+        self._retired = False
 
     @classmethod
     def of(cls, file: h5f.FileID) -> RawFile | None:
@@ -41,6 +47,25 @@ class RawFile:
         if creation.get_sizes() != (8, 8):
             return None
         return cls(os.dup(file.get_vfd_handle()), creation.get_userblock())
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Keep the bytes as they are while they are read; tell whether that is still possible."""
+        with self._changed:
+            possible = not self._retired
+            self._readers += possible
+        try:
+            yield possible
+        finally:
+            with self._changed:
+                self._readers -= possible
+                self._changed.notify_all()
+
+    def retire(self) -> None:
+        """Let no further reader begin, and wait for those that read: the file may change then."""
+        with self._changed:
+            self._retired = True
+            self._changed.wait_for(lambda: not self._readers)
 
     def read(self, address: int, size: int) -> bytes:
         """Read so many bytes, or what there is of them before the file ends."""

@@ -199,6 +199,8 @@ class Source:
     def suspend(self) -> None:
         """Close the file until something is read again, if it is the same file then."""
         with self.lock:
+            if self._raw is not None:
+                self._raw.retire()
             file, self._file = self._file, None
             self._headers = self._raw = None
             self._suspended = True
@@ -234,7 +236,7 @@ class Source:
                 yield self._lend
             finally:
                 self.lent = False
-                self._file = self._headers = None
+                self._file = self._headers = self._raw = None
                 self._suspended = True
                 for node in list(self.nodes.values()):
                     node.release()
