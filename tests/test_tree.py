@@ -107,9 +107,9 @@ def test_no_array_is_read(path, monkeypatch):
     read = []
     engine = LazyArray.engine
 
-    def counting(stored, blocks, values):
+    def counting(dataset, blocks, values):
         read.append(values.shape)
-        engine(stored, blocks, values)
+        engine(dataset, blocks, values)
 
     monkeypatch.setattr(LazyArray, "engine", staticmethod(counting))
     assert "\n".join(tree(path, attributes=True))

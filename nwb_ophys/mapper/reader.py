@@ -21,7 +21,7 @@ from nwb_ophys.dtypes import (
 )
 from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.arrays import LazyArray
-from nwb_ophys.hdf5.nodes import Node
+from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.values import Pointer, RegionPointer, read_scalar
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
@@ -64,9 +64,7 @@ def read_field(bound: Bound, model: Any, field: FieldLayout) -> Any:
     if value is not _ABSENT:
         return value
     if field.required:
-        bound.session.problem(
-            bound.node.path, field.name, "missing", f"the schema requires {field.path!r}"
-        )
+        _note(bound, field, "missing", f"the schema requires {field.path!r}")
     return field.default()
 
 
@@ -236,5 +234,16 @@ def pointed(node: Node, value: Any) -> Any:
 
 
 def _note(bound: Bound, field: FieldLayout, rule: str, message: str) -> None:
+    """Note that a field departs from the schema, unless that of its day had it so."""
+    if _was_legal(bound, field, rule, message):
+        return
     severity: Any = "warning" if "offset from UTC" in message else "error"
     bound.session.problem(bound.node.path, field.name, rule, message, severity)
+
+
+def _was_legal(bound: Bound, field: FieldLayout, rule: str, message: str) -> bool:
+    from nwb_ophys.mapper.releases import was_legal  # most files need it never
+
+    version = root_of(bound.node.source).attributes.get("nwb_version")
+    cls = type(bound.session.model_of(bound.node))
+    return isinstance(version, str) and was_legal(cls, field.name, rule, message, version)
