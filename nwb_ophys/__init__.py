@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nwb_ophys.compare import diff as diff
     from nwb_ophys.errors import *  # noqa: F403
     from nwb_ophys.hdf5.arrays import LazyArray as LazyArray
+    from nwb_ophys.hdf5.workers import configure as configure
     from nwb_ophys.masks import Masks as Masks
     from nwb_ophys.models import *  # noqa: F403
     from nwb_ophys.problems import Problem as Problem
@@ -36,6 +37,7 @@ _HOMES = {
     "RaggedColumn": "nwb_ophys.ragged",
     "Segmentation": "nwb_ophys.segmentation.result",
     "add_segmentation": "nwb_ophys.segmentation.adding",
+    "configure": "nwb_ophys.hdf5.workers",
     "diff": "nwb_ophys.compare",
     "get_type": "nwb_ophys.registry",
     "link": "nwb_ophys.writing",

@@ -12,6 +12,7 @@ import pytest
 from h5py import h5a, h5o
 
 from nwb_ophys.hdf5.headers import Headers
+from nwb_ophys.hdf5.raw import RawFile
 
 PLAIN = {
     "neurodata_type": "TimeSeries",
@@ -29,7 +30,7 @@ PLAIN = {
 
 def read(path: Path, name: str = "/") -> dict[str, Any] | None:
     with h5py.File(path) as file:
-        return Headers(file.id).attributes(h5o.get_info(file[name].id).addr)
+        return Headers(RawFile.of(file.id)).attributes(h5o.get_info(file[name].id).addr)
 
 
 def assert_same(found: dict[str, Any] | None, expected: dict[str, Any]) -> None:
@@ -123,16 +124,16 @@ def test_files_that_are_not_on_disk_are_left_to_hdf5(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.attrs["plain"] = 1.5
     with path.open("rb") as stream, h5py.File(stream) as file:
-        assert Headers(file.id).attributes(h5o.get_info(file.id).addr) is None
+        assert Headers(RawFile.of(file.id)).attributes(h5o.get_info(file.id).addr) is None
     image = h5py.h5f.open_file_image(path.read_bytes())
-    assert Headers(image).attributes(h5o.get_info(image).addr) is None
+    assert Headers(RawFile.of(image)).attributes(h5o.get_info(image).addr) is None
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:
     path = tmp_path / "file.h5"
     h5py.File(path, "w").close()
     with h5py.File(path) as file:
-        headers = Headers(file.id)
+        headers = Headers(RawFile.of(file.id))
         for address in (1, 512, path.stat().st_size, 1 << 62, (1 << 64) - 1):
             assert headers.attributes(address) is None
 
@@ -148,7 +149,7 @@ def test_damage_never_raises(tmp_path: Path, libver: str) -> None:
     whole = path.read_bytes()
     chance = random.Random(0)
     with h5py.File(path) as file:
-        headers = Headers(file.id)
+        headers = Headers(RawFile.of(file.id))
         for _ in range(2000):
             damaged = bytearray(whole)
             for _ in range(chance.randint(1, 20)):

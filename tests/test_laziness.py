@@ -34,10 +34,10 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     seen = Counted()
     engine, opener = LazyArray.engine, nodes.h5o.open
 
-    def fetch(dataset: Any, blocks: Any, out: Any) -> None:
-        name = h5py.h5i.get_name(dataset).decode()
+    def fetch(stored: Any, blocks: Any, out: Any) -> None:
+        name = h5py.h5i.get_name(stored.dataset).decode()
         seen.elements[name] += sum(int(np.prod(block.shape)) for block in blocks)
-        engine(dataset, blocks, out)
+        engine(stored, blocks, out)
 
     def opened(group: Any, name: bytes, *rest: Any) -> Any:
         seen.opened[name.decode()] += 1

@@ -367,6 +367,31 @@ def test_arrays_become_columns_without_a_loop_over_rois(form: str) -> None:
     assert calls[1] < calls[0] + 100
 
 
+def test_large_images_are_made_while_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nwb_ophys.masks.rendered._IN_MEMORY", 0)
+    dense = np.random.default_rng(0).random((9, WIDTH, HEIGHT)) * (np.arange(9) % 3)[:, None, None]
+    session = small_session()
+    table = nwb.PlaneSegmentation.from_masks(
+        dense,
+        name="large",
+        description="d",
+        imaging_plane=session.imaging_planes["plane"],
+        kind="image",
+    )
+    images: Any = table.image_mask
+    assert not isinstance(images.array, np.ndarray)
+    for index in (3, slice(2, 7), [5, 1], (2, slice(None), 1), (slice(None), 3), ..., dense > 1):
+        assert np.array_equal(np.asarray(images.array)[index], dense[index])
+        if not isinstance(index, np.ndarray):
+            assert np.array_equal(images.array[index], dense[index])
+    session.processing["ophys"]["ImageSegmentation"].add(table)
+    nwb.write(session, tmp_path / "a.nwb")
+    with h5py.File(tmp_path / "a.nwb") as file:
+        assert np.array_equal(file["processing/ophys/ImageSegmentation/large/image_mask"], dense)
+
+
 # -- rows ----------------------------------------------------------------------------------------
 
 

@@ -386,6 +386,29 @@ def test_times_are_those_of_the_movie_where_none_are_told(path: Path) -> None:
     assert nwb.read_segmentation(path).rate == RATE
 
 
+def test_the_beginning_is_that_of_the_movie_where_it_is_not_told(tmp_path: Path) -> None:
+    truth = Result()
+    for name, times in (
+        ("rate", {"rate": RATE, "starting_time": 7.5}),
+        ("timestamps", {"timestamps": 7.5 + np.arange(SAMPLES) / RATE}),
+    ):
+        session = make_session(frames=SAMPLES, rois=3, rate=RATE, segmentation=False, motion=False)
+        plane = session.imaging_planes["ImagingPlane"]
+        del session.acquisition["TwoPhotonSeries"]
+        frames = np.zeros((SAMPLES, COLUMNS, ROWS), np.int16)
+        session.acquisition.add(
+            nwb.TwoPhotonSeries(name="m", data=frames, unit="n.a.", imaging_plane=plane, **times)
+        )
+        path = nwb.write(session, tmp_path / f"{name}.nwb")
+        nwb.write_segmentation(path, truth.segmentation())
+        read = nwb.read_segmentation(path)
+        assert np.allclose(read.get_timestamps(), 7.5 + np.arange(SAMPLES) / RATE)
+        part = {kind: trace[10:] for kind, trace in truth.traces.items()}
+        later = truth.segmentation(**part, starting_time=7.5 + 10 / RATE)
+        nwb.write_segmentation(path, later, replace=True)
+        assert nwb.read_segmentation(path).starting_time == 7.5 + 10 / RATE
+
+
 def test_timestamps(path: Path) -> None:
     times = np.arange(SAMPLES) / RATE + np.linspace(0, 0.01, SAMPLES)
     nwb.write_segmentation(path, Result().segmentation(rate=None, timestamps=times))
@@ -441,7 +464,13 @@ def test_into_a_session_that_is_authored(tmp_path: Path) -> None:
         ({}, {"kinds": ("outline",)}, "kinds of masks among 'pixel', 'voxel', 'image'"),
         ({"masks": [[(0, 99, 1.0)]] * ROIS, "images": {}}, {}, "reach beyond the movie"),
         ({"columns": {"pixel_mask": np.arange(ROIS)}}, {}, "there is a column of that name"),
-        ({"traces": {"Fluorescence": np.ones((SAMPLES, ROIS))}}, {}, "two objects with one name"),
+        (
+            {"traces": {"Fluorescence": np.ones((SAMPLES, ROIS))}},
+            {},
+            r"traces\['Fluorescence'\] would lie where others do, at Fluorescence/plane0",
+        ),
+        ({"columns": {"id": np.arange(ROIS)}}, {}, "a column cannot be named 'id'"),
+        ({"starting_time": 1.0}, {}, "fluorescence has 30 samples, but the movie"),
     ],
 )
 def test_what_does_not_fit_changes_nothing(
@@ -536,3 +565,27 @@ def test_a_session_without_planes_or_with_several(tmp_path: Path) -> None:
             ),
             result,
         )
+
+
+def test_arrays_of_an_opened_session_are_taken_without_touching_it(path: Path) -> None:
+    nwb.write_segmentation(path, Result().segmentation())
+    with nwb.open(path, "r+") as session:
+        stored = session[f"{OPHYS}/Fluorescence/plane0"]
+        result = nwb.Segmentation(
+            masks=session[TABLE].masks, fluorescence=stored.data, rate=stored.rate
+        )
+        nwb.add_segmentation(session, result, name="again")
+        chosen = session[TABLE].select([True, False, True, False, False], name="few")
+        session[f"{OPHYS}/ImageSegmentation"].add(chosen)
+        session.processing["ophys"].add(
+            nwb.Fluorescence(name="Few", children=chosen.responses()[:1])
+        )
+        session.save()
+        assert stored.data.unit == "a.u."
+    again = nwb.read_segmentation(path, "again", axes="yx")
+    assert np.array_equal(again.fluorescence, Result().traces["fluorescence"])
+    with nwb.open(path) as session:
+        few = session[f"{OPHYS}/ImageSegmentation/few"]
+        assert len(few) == 2
+        assert [one.rois.table for one in session[f"{OPHYS}/Few"].children.values()] == [few]
+    assert pynwb.validate(path=path) == []

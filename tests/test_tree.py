@@ -107,9 +107,9 @@ def test_no_array_is_read(path, monkeypatch):
     read = []
     engine = LazyArray.engine
 
-    def counting(dataset, blocks, values):
+    def counting(stored, blocks, values):
         read.append(values.shape)
-        engine(dataset, blocks, values)
+        engine(stored, blocks, values)
 
     monkeypatch.setattr(LazyArray, "engine", staticmethod(counting))
     assert "\n".join(tree(path, attributes=True))

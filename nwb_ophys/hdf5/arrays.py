@@ -15,7 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 from nwb_ophys.errors import DataError, NWBError, TooLargeError
 
 from .decoding import decode, decoded_dtype
-from .fetching import FILTERS, Fetch, fetch, reason_of
+from .fetching import FILTERS, Fetch, Stored, fetch, reason_of
+from .raw import RawFile
 from .selection import Plan, plan
 from .values import dtype_of
 
@@ -51,6 +52,9 @@ class DatasetHandle(Protocol):
 
     def resolve(self, references: NDArray[Any]) -> NDArray[Any]:
         """Turn a one-dimensional object array of references into what they lead to."""
+
+    def raw(self) -> RawFile | None:
+        """Return the bytes of the file; None where only HDF5 can read them."""
 
     def check_readable(self) -> None:
         """Raise if the data are stored outside of the file, where they may not be followed."""
@@ -100,7 +104,7 @@ class LazyArray:
         When the selection does not fit into memory.
     """
 
-    __slots__ = ("__weakref__", "_checked", "_form_cache", "_handle", "_storage_cache")
+    __slots__ = ("__weakref__", "_checked", "_form_cache", "_handle", "_storage_cache", "_stored")
 
     engine: ClassVar[Fetch] = staticmethod(fetch)
     """Fetches blocks of a dataset into an array."""
@@ -109,6 +113,7 @@ class LazyArray:
         self._handle = handle
         self._form_cache: _Form | None = None
         self._storage_cache: _Storage | None = None
+        self._stored: Stored | None = None
         self._checked = False
 
     # What is known without reading data ----------------------------------------------------------
@@ -298,8 +303,15 @@ class LazyArray:
     ) -> NDArray[Any]:
         """Fetch the blocks of a plan, or say why that is not possible."""
         file, path = self._handle.file, self._handle.path
+        source = self._stored
+        if source is None or source.dataset is not dataset:
+            source = Stored(dataset, self._handle.raw)
+            # HDF5 cannot have a dataset open in two ways, which those in other files need.
+            self._stored = source if source.lies_inside else None
         try:
-            values = numpy.zeros(planned.shape, stored)
+            # To ask for zeros is slow; but references that are not set must be seen to be.
+            filled = source.is_filled and not stored.hasobject
+            values = (numpy.empty if filled else numpy.zeros)(planned.shape, stored)
         except (MemoryError, ValueError) as error:
             size = math.prod(planned.shape) * stored.itemsize / 1e9
             raise TooLargeError(
@@ -310,7 +322,7 @@ class LazyArray:
             ) from error
         try:
             if stored.subdtype is None:
-                self.engine(dataset, planned.blocks, values)
+                self.engine(source, planned.blocks, values)
             else:
                 dataset.read(h5s.ALL, h5s.ALL, values, h5t.py_create(stored))
         except NWBError:

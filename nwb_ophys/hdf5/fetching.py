@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +13,11 @@ from h5py import h5d, h5f, h5i, h5s, h5t, h5z
 from numpy.typing import NDArray
 
 from .boxes import Block
+from .chunks import ChunkError, Chunks, has_fill_value
+from .opening import external_files
+from .raw import RawFile
 
-__all__ = ["FILTERS", "Fetch", "fetch", "reason_of"]
+__all__ = ["FILTERS", "Fetch", "Stored", "fetch", "reason_of"]
 
 # The filters that change how many bytes a chunk takes, by registered number.
 FILTERS = {
@@ -41,13 +45,102 @@ class Fetch(Protocol):
     of its members. HDF5's own exceptions are left as they are; `reason_of` explains them.
     """
 
-    def __call__(
-        self, dataset: h5d.DatasetID, blocks: Sequence[Block], out: NDArray[Any], /
-    ) -> None:
+    def __call__(self, stored: Stored, blocks: Sequence[Block], out: NDArray[Any], /) -> None:
         """Fill `out`."""
 
 
-def fetch(dataset: h5d.DatasetID, blocks: Sequence[Block], out: NDArray[Any]) -> None:
+class Stored:
+    """An open dataset, and what is known of how to read it.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    raw
+        Gives the bytes of its file; None where only HDF5 can read them.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_dtype",
+        "_offset",
+        "_raw",
+        "_row",
+        "_row_bytes",
+        "dataset",
+        "is_filled",
+        "lies_inside",
+    )
+
+    def __init__(self, dataset: h5d.DatasetID, raw: Callable[[], RawFile | None]) -> None:
+        self.dataset = dataset
+        self._raw = raw
+        self._dtype: numpy.dtype[Any] | None = None
+        self._chunks: Chunks | None = None
+        self._offset: int | None = None
+        self._row: tuple[int, ...] = ()
+        self._row_bytes = 0
+        self.is_filled = has_fill_value(dataset.get_create_plist())
+        """Whether HDF5 gives a value to what was never written, and does not just skip it."""
+        self.lies_inside = not any(external_files(dataset))
+        """Whether all data lie in the file."""
+
+    def read(self, blocks: Sequence[Block], out: NDArray[Any]) -> bool:
+        """Read past HDF5; tell whether that was possible.
+
+        Raises
+        ------
+        ChunkError
+            Where a chunk cannot be decoded.
+        """
+        if self._dtype != out.dtype:
+            self._look_at(out.dtype)
+        if self._chunks is None and self._offset is None:
+            return False
+        raw = self._raw()
+        # Whether addresses count the user block depends on the release of HDF5.
+        if raw is None or raw.base:
+            return False
+        with raw.held() as possible:
+            if not possible:  # the file was closed, or is written to, just now
+                return False
+            if self._chunks is not None:
+                return self._chunks.read(raw, blocks, out)
+            return all(self._read_run(raw, block, out) for block in blocks)
+
+    def _look_at(self, dtype: numpy.dtype[Any]) -> None:
+        """See how data lie that are stored as elements of this dtype."""
+        self._chunks = self._offset = None
+        if not dtype.hasobject and self.dataset.get_type().equal(_hdf5_type(dtype)):
+            self._chunks = Chunks.of(self.dataset, dtype)
+            layout = self.dataset.get_create_plist().get_layout()
+            if layout == h5d.CONTIGUOUS and self.lies_inside:
+                self._offset = self.dataset.get_offset()
+                self._row = self.dataset.shape[1:]
+                self._row_bytes = math.prod(self._row) * dtype.itemsize
+        self._dtype = dtype
+
+    def _read_run(self, raw: RawFile, block: Block, out: NDArray[Any]) -> bool:
+        """Read rows that lie together in one piece; leave all else, and short files, to HDF5."""
+        if not block.shape or block.pick is not None or block.shape[1:] != self._row:
+            return False
+        if block.step[0] != 1 and block.shape[0] > 1:
+            return False
+        target = out if block.at is None else out[block.at]
+        if not target.flags.c_contiguous:
+            return False
+        buffer = memoryview(target.reshape(-1).view(numpy.uint8).data)
+        assert self._offset is not None
+        return raw.read_into(self._offset + block.start[0] * self._row_bytes, buffer)
+
+
+def fetch(stored: Stored, blocks: Sequence[Block], out: NDArray[Any]) -> None:
+    """Read past HDF5 what lies as it is wanted, or decodes in threads, and all else by HDF5."""
+    if not stored.read(blocks, out):
+        _fetch_by_hdf5(stored.dataset, blocks, out)
+
+
+def _fetch_by_hdf5(dataset: h5d.DatasetID, blocks: Sequence[Block], out: NDArray[Any]) -> None:
     """Read by HDF5 itself, one request per block."""
     stored = _hdf5_type(out.dtype)
     file_space = dataset.get_space()
@@ -83,7 +176,7 @@ def reason_of(dataset: h5d.DatasetID, file: str, error: Exception) -> tuple[str,
     """Return why a read from this file failed, and what can be done about it."""
     stated = str(error)
     lower = stated.lower()
-    missing = _missing_filters(dataset)
+    missing = [] if isinstance(error, ChunkError) else _missing_filters(dataset)
     if missing:
         names = " and ".join(missing)
         return (

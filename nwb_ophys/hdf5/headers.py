@@ -9,15 +9,15 @@ left to HDF5 as well, and so is all that looks unusual or damaged. (HDF5 File Fo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import Any, Final
 
 import numpy as np
-from h5py import h5f, h5fd, h5t
+from h5py import h5t
 
+from nwb_ophys.hdf5.raw import RawFile
 from nwb_ophys.hdf5.values import decode_text
 
 __all__ = ["Headers"]
@@ -58,22 +58,17 @@ class Headers:
 
     Parameters
     ----------
-    file
-        The file.
+    raw
+        The bytes of the file; None where only HDF5 can read them.
     """
 
-    def __init__(self, file: h5f.FileID) -> None:
-        creation = file.get_create_plist()
-        plain = file.get_access_plist().get_driver() == h5fd.SEC2 and hasattr(os, "pread")
-        self._descriptor = file.get_vfd_handle() if plain else None
-        if creation.get_sizes() != (8, 8):
-            self._descriptor = None
-        self._base = creation.get_userblock()
+    def __init__(self, raw: RawFile | None) -> None:
+        self._raw = raw
         self._heaps: dict[int, dict[int, bytes]] = {}
 
     def attributes(self, address: int) -> dict[str, Any] | None:
         """Read the attributes of the object at an address; None where that is for HDF5 to do."""
-        if self._descriptor is None:
+        if self._raw is None:
             return None
         try:
             found = [self._attribute(*place) for place in self._messages(address)]
@@ -82,9 +77,9 @@ class Headers:
         return {decode_text(name): value for name, value in sorted(found, key=lambda one: one[0])}
 
     def _read(self, address: int, size: int) -> bytes:
-        if size > _LARGEST:
+        if size > _LARGEST or self._raw is None:
             raise _NotPlainError
-        return os.pread(self._descriptor, size, self._base + address)  # type: ignore[arg-type]
+        return self._raw.read(self._raw.base + address, size)
 
     def _messages(self, address: int) -> Iterator[tuple[bytes, int, int]]:
         """Iterate over the attribute messages of a header, as the places where they lie."""

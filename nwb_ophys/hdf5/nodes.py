@@ -15,6 +15,7 @@ from h5py import h5a, h5d, h5g, h5l, h5o
 
 from nwb_ophys.errors import ClosedError, DataError, LinkError, MemberNotFoundError, NWBError
 from nwb_ophys.hdf5.opening import external_files, lies_beside, open_beside
+from nwb_ophys.hdf5.raw import RawFile
 from nwb_ophys.hdf5.source import Identity, Source
 from nwb_ophys.hdf5.values import Pointer, decode_text, encode_text, read_attribute, region_pointer
 
@@ -164,6 +165,10 @@ class Node:
         with self.source.lock, explained(self.source, self.path, "the data cannot be opened"):
             self._id = None
             return open_beside(self.source.id, encode_text(self.path), self.source.folder)
+
+    def raw(self) -> RawFile | None:
+        """Give the bytes of the file; None where only HDF5 can read them."""
+        return self.source.raw
 
     def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn h5py references into what the session makes of their targets."""

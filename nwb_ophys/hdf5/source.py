@@ -26,6 +26,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.hdf5.headers import Headers
 from nwb_ophys.hdf5.locking import WAIT, FileLock, wait_for
+from nwb_ophys.hdf5.raw import RawFile
 
 if TYPE_CHECKING:
     from nwb_ophys.hdf5.nodes import Node
@@ -115,6 +116,7 @@ class Source:
         self.identity: Identity | None = None
         self._object: IO[bytes] | bytes | None = None
         self._file: h5py.File | None = None
+        self._raw: RawFile | None = None
         self._headers: Headers | None = None
         self._lock: FileLock | None = None
         self._suspended = False
@@ -183,14 +185,24 @@ class Source:
     def headers(self) -> Headers:
         """What reads plain attributes without HDF5."""
         if self._headers is None:
-            self._headers = Headers(self.id)
+            file = self.id
+            self._raw = RawFile.of(file)
+            self._headers = Headers(self._raw)
         return self._headers
+
+    @property
+    def raw(self) -> RawFile | None:
+        """The bytes of the file; None where only HDF5 can read them."""
+        with self.lock:
+            return self._raw if self.headers else None
 
     def suspend(self) -> None:
         """Close the file until something is read again, if it is the same file then."""
         with self.lock:
+            if self._raw is not None:
+                self._raw.retire()
             file, self._file = self._file, None
-            self._headers = None
+            self._headers = self._raw = None
             self._suspended = True
             for node in list(self.nodes.values()):  # others may be walking meanwhile
                 node.release()
@@ -224,7 +236,7 @@ class Source:
                 yield self._lend
             finally:
                 self.lent = False
-                self._file = self._headers = None
+                self._file = self._headers = self._raw = None
                 self._suspended = True
                 for node in list(self.nodes.values()):
                     node.release()

@@ -31,7 +31,7 @@ class _Handle:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.file, self.path, self.lock = node.file, node.path, node.lock
-        self.dataset, self.check_readable = node.dataset, node.check_readable
+        self.dataset, self.raw, self.check_readable = node.dataset, node.raw, node.check_readable
 
     def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn h5py references into pointers."""

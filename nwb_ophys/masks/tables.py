@@ -11,6 +11,7 @@ import numpy as np
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.masks.flat import FlatMasks
 from nwb_ophys.masks.parsing import parse_masks
+from nwb_ophys.masks.rendered import rendered
 from nwb_ophys.masks.stored import KINDS
 from nwb_ophys.rows import chosen_rows, take_rows
 
@@ -78,8 +79,7 @@ def put_flat(table: PlaneSegmentation, flat: FlatMasks, kinds: Sequence[str]) ->
         )
     for kind in kinds:
         if kind == "image":
-            assert flat.shape is not None
-            table.add_column("image_mask", flat.to_dense(flat.shape), DESCRIPTIONS[kind])
+            table.add_column("image_mask", rendered(flat), DESCRIPTIONS[kind])
         else:
             part = flat.with_depth() if kind == "voxel" else flat
             table.add_column(

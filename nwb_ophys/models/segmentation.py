@@ -206,7 +206,8 @@ class PlaneSegmentation(DynamicTable, schema="core"):
         """The masks, in one view of whatever is stored; nothing is read yet.
 
         Pixels come before voxels and voxels before images, where there are several;
-        ``masks.using("image")`` chooses.
+        ``masks.using("image")`` chooses. Positions are those that are stored: some writers have
+        rows for x, which `nwb_ophys.read_segmentation` knows.
 
         Raises
         ------

@@ -34,6 +34,7 @@ _TRACE_TEXTS: Final = {
     "deconvolved": ("Activity of each ROI, deconvolved from its fluorescence.", "a.u."),
     "dff": ("Relative change of the fluorescence of each ROI, dF/F.", "n.a."),
 }
+_RESERVED: Final = ("id", "imaging_plane", "reference_images", "meanings_tables")
 _PARTS: Final = {
     "mean": "The mean of the movie.",
     "max": "The maximum of the movie.",
@@ -158,6 +159,8 @@ def _table(result: Segmentation, plane: Any, name: str, kinds: Sequence[str], mo
             text = "Whether the ROI is a cell (1 or 0), and the probability of it."
             table.add_column("iscell", pairs, text)
     for key, column in columns.items():
+        if key in _RESERVED:
+            raise SchemaError(f"a column cannot be named {key!r}: the table has another use for it")
         if isinstance(column, list):
             table.add_column(key, column, _column_text(key), index=True)
         else:
@@ -189,6 +192,13 @@ def _containers(result: Segmentation, table: Any, series: str) -> list[tuple[Any
         response = _response(result, trace, table, series, text, "a.u.", region)
         region = region or response.rois
         made.append((nwb.Fluorescence(name=name), response))
+    places = [f"{holder.name}/{response.name}" for holder, response in made]
+    for place in places:
+        if places.count(place) > 1 or place.startswith("ImageSegmentation/"):
+            raise SchemaError(
+                f"traces[{place.split('/')[0]!r}] would lie where others do, at {place}",
+                hint="give them another name",
+            )
     return made
 
 
@@ -199,7 +209,7 @@ def _response(
     if result.timestamps is not None:
         times = {"timestamps": np.asarray(result.timestamps, np.float64)}
     else:
-        times = {"rate": result.rate, "starting_time": result.starting_time}
+        times = {"rate": result.rate, "starting_time": result.starting_time or 0.0}
     if region is None:
         region = nwb.RoiResponseSeriesRois(
             array=np.arange(len(result)), table=table, description=f"All ROIs of {table.name}."

@@ -150,27 +150,40 @@ def _unlike(movie: Any, found: str, frame: tuple[int, ...], hint: str | None = N
 def _timed(result: Segmentation, movie: Any) -> Segmentation:
     """Check the times against those of a movie, or take them over."""
     samples, frames = result.num_samples, movie.num_frames
-    if samples is None or not frames or not result.all_traces():
+    if samples is None or not frames or not result.all_traces() or result.timestamps is not None:
         return result
-    start = movie.starting_time
-    rate = None if start is None else float(start.rate or 0) or None
-    if result.timestamps is not None:
-        return result
+    clock = _clock(movie, frames)
     if result.rate is None:
         if samples != frames:
             raise _unlike_length(result, movie, frames)
-        if rate is not None:
-            return result.replace(rate=rate, starting_time=float(start.value))
-        if movie.timestamps is None:
-            return result
-        return result.replace(timestamps=np.asarray(movie.timestamps))
-    if rate is not None and abs(rate - result.rate) < _SAME_RATE * rate:
-        # The same clock. A result of a part of the movie says when that part began.
-        first = result.starting_time - float(start.value)
-        whole = abs(first) < 0.5 / rate
-        if (whole and samples != frames) or first * rate + samples > frames + 0.5:
-            raise _unlike_length(result, movie, frames)
+        if movie.timestamps is not None:
+            return result.replace(timestamps=np.asarray(movie.timestamps))
+        return result if clock is None else result.replace(rate=clock[0], starting_time=clock[1])
+    if clock is None or abs(clock[0] - result.rate) >= _SAME_RATE * clock[0]:
+        return result  # another clock, such as that of one plane among several
+    rate, start = clock
+    if result.starting_time is None and samples == frames:
+        return result.replace(starting_time=start)
+    # A result of a part of the movie says when that part began.
+    first = 0.0 if result.starting_time is None else result.starting_time - start
+    whole = abs(first) < 0.5 / rate
+    if (whole and samples != frames) or first * rate + samples > frames + 0.5:
+        raise _unlike_length(result, movie, frames)
     return result
+
+
+def _clock(movie: Any, frames: int) -> tuple[float, float] | None:
+    """Tell the rate of a movie, and the time at which it begins; None where nothing tells."""
+    if movie.timestamps is not None:
+        times = movie.timestamps
+        if len(times) < 2:
+            return None
+        first, last = float(times[0]), float(times[len(times) - 1])
+        return ((len(times) - 1) / (last - first), first) if last > first else None
+    start = movie.starting_time
+    if start is None or not start.rate:
+        return None
+    return float(start.rate), float(start.value)
 
 
 def _unlike_length(result: Segmentation, movie: Any, frames: int) -> SchemaError:
@@ -179,5 +192,5 @@ def _unlike_length(result: Segmentation, movie: Any, frames: int) -> SchemaError
         f"{name} has {trace.shape[0]} samples, but the movie of its imaging plane has {frames} "
         "frames",
         path=_path(movie),
-        hint="traces of a part of the movie need timestamps=, the time of each sample",
+        hint="traces of a part of the movie need starting_time=, or timestamps=",
     )

@@ -64,7 +64,8 @@ class Segmentation(BaseModel):
     rate
         Samples per second.
     starting_time
-        The time of the first sample, in seconds.
+        The time of the first sample, in seconds. Where it is not told it is that of the movie
+        that the result is written beside, if that is as long; else 0.
     timestamps
         (time,), the time of each sample in seconds, instead of a rate.
     ids
@@ -98,7 +99,7 @@ class Segmentation(BaseModel):
     columns: dict[str, Any] = Field(default_factory=dict)
     images: dict[str, Any] = Field(default_factory=dict)
     rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    starting_time: float = Field(default=0.0, allow_inf_nan=False)
+    starting_time: float | None = Field(default=None, allow_inf_nan=False)
     timestamps: Any = None
     ids: Any = None
     description: str = ""
@@ -122,7 +123,7 @@ class Segmentation(BaseModel):
             columns: Mapping[str, Any] = ...,
             images: Mapping[str, Any] = ...,
             rate: float | None = ...,
-            starting_time: float = ...,
+            starting_time: float | None = ...,
             timestamps: Any = ...,
             ids: Any = ...,
             description: str = ...,
@@ -241,7 +242,7 @@ class Segmentation(BaseModel):
             return np.asarray(self.timestamps, np.float64)
         if self.rate is None:
             raise SchemaError("there are neither timestamps nor a rate")
-        times: Array = self.starting_time + np.arange(self.num_samples or 0) / self.rate
+        times: Array = (self.starting_time or 0.0) + np.arange(self.num_samples or 0) / self.rate
         return times
 
     def __len__(self) -> int:
@@ -410,6 +411,7 @@ def reasons_of(error: ValidationError) -> str:
 
 def _as_array(value: Any, name: str) -> Any:
     """Leave what is an array, in memory or not; make one of a list."""
+    value = getattr(value, "array", value)  # of the dataset of a session, which stays its own
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return value
     array = np.asarray(value)
