@@ -132,6 +132,7 @@ def test_some_of_the_rois() -> None:
         ({"rate": -1.0}, "greater than 0"),
         ({"masks": np.full((ROIS, ROWS, COLUMNS), np.nan)}, "finite weights, found nan in ROI 0"),
         ({"ids": np.arange(3)}, "ids has 3 rows, but masks has 5 ROIs"),
+        ({"columns": {"snr": 3.0}}, r"columns\['snr'\]: expected one value a ROI, found 3\.0"),
         ({"traces": np.ones(3)}, "traces: expected a mapping of names"),
         ({"flourescence": 1}, "flourescence"),
     ],
@@ -407,6 +408,22 @@ def test_the_beginning_is_that_of_the_movie_where_it_is_not_told(tmp_path: Path)
         later = truth.segmentation(**part, starting_time=7.5 + 10 / RATE)
         nwb.write_segmentation(path, later, replace=True)
         assert nwb.read_segmentation(path).starting_time == 7.5 + 10 / RATE
+
+
+def test_where_no_roi_was_found(path: Path) -> None:
+    nothing = nwb.Segmentation(
+        masks=np.zeros((0, ROWS, COLUMNS)),
+        axes="yx",
+        fluorescence=np.zeros((SAMPLES, 0)),
+        accepted=np.zeros(0, bool),
+        rate=RATE,
+    )
+    nwb.write_segmentation(path, nothing, kinds=("pixel", "image"))
+    read = nwb.read_segmentation(path, axes="yx")
+    assert len(read) == 0
+    assert read.shape == (ROWS, COLUMNS)
+    assert read.fluorescence.shape == (SAMPLES, 0)
+    assert pynwb.validate(path=path) == []
 
 
 def test_timestamps(path: Path) -> None:

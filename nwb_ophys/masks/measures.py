@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.masks.flat import Array, FlatMasks, import_sparse
+from nwb_ophys.masks.basics import Array, import_sparse
+from nwb_ophys.masks.flat import FlatMasks
 
 __all__ = ["areas", "bounding_boxes", "centroids", "overlaps"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nwb_ophys.errors import SchemaError
-from nwb_ophys.masks.flat import Array, FlatMasks
+from nwb_ophys.masks.basics import Array
+from nwb_ophys.masks.flat import FlatMasks
 
 __all__ = ["contours"]
 

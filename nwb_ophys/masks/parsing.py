@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.errors import SchemaError
-from nwb_ophys.masks.flat import Array, FlatMasks, weight_dtype, whole_axes
+from nwb_ophys.masks.basics import Array, weight_dtype, whole_axes
+from nwb_ophys.masks.flat import FlatMasks
 
 __all__ = ["ACCEPTED", "parse_masks"]
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.masks import measures, outlines
-from nwb_ophys.masks.flat import Array, FlatMasks, whole_axes
+from nwb_ophys.masks.basics import Array, whole_axes
+from nwb_ophys.masks.flat import FlatMasks
 
 __all__ = ["FlatSource", "MaskSource", "Masks"]
 

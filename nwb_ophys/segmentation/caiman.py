@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import DataError, FileMissingError, NotNWBError, SchemaError
-from nwb_ophys.masks.flat import FlatMasks, import_sparse, weight_dtype
+from nwb_ophys.masks.basics import import_sparse, weight_dtype
+from nwb_ophys.masks.flat import FlatMasks
 
 __all__ = ["import_caiman"]
 

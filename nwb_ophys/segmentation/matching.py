@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from nwb_ophys.errors import MemberNotFoundError, NWBError, SchemaError
 from nwb_ophys.masks.stored import frame_shape
-from nwb_ophys.segmentation.result import Segmentation, reasons_of
+from nwb_ophys.segmentation.checking import reasons_of
+from nwb_ophys.segmentation.result import Segmentation
 
 __all__ = ["chosen_plane", "fitted", "movies_of"]
 

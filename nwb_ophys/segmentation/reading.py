@@ -18,7 +18,8 @@ from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.segmentation import PlaneSegmentation
 from nwb_ophys.reading import open as open_session
 from nwb_ophys.segmentation import found_images, found_traces
-from nwb_ophys.segmentation.result import Segmentation, reasons_of
+from nwb_ophys.segmentation.checking import reasons_of
+from nwb_ophys.segmentation.result import Segmentation
 from nwb_ophys.segmentation.writers import Writer, writer_of
 
 __all__ = ["read_segmentation"]

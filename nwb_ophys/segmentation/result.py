@@ -11,10 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.masks import Masks, parse_masks
-from nwb_ophys.masks.flat import whole_axes
-from nwb_ophys.ragged import RaggedColumn
+from nwb_ophys.masks.basics import whole_axes
+from nwb_ophys.segmentation.checking import (
+    as_array,
+    as_column,
+    as_mapping,
+    check_rows,
+    check_times,
+    check_trace,
+    reasons_of,
+    shown,
+)
 
-__all__ = ["IMAGE_NAMES", "TRACES", "Segmentation", "reasons_of"]
+__all__ = ["IMAGE_NAMES", "TRACES", "Segmentation"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -146,16 +155,16 @@ class Segmentation(BaseModel):
         data["axes"] = flat.axes
         for name in (*TRACES, "accepted", "timestamps", "ids"):
             if data.get(name) is not None:
-                data[name] = _as_array(data[name], name)
+                data[name] = as_array(data[name], name)
         for name in TRACES:
             if data.get(name) is not None and len(data[name].shape) == 1 and len(flat) == 1:
                 data[name] = np.asarray(data[name])[:, None]
         for name in ("traces", "images"):
-            given = _as_mapping(data.get(name), name)
-            data[name] = {key: _as_array(one, f"{name}[{key!r}]") for key, one in given.items()}
+            given = as_mapping(data.get(name), name)
+            data[name] = {key: as_array(one, f"{name}[{key!r}]") for key, one in given.items()}
         data["images"] = {IMAGE_NAMES.get(key, key): one for key, one in data["images"].items()}
-        columns = _as_mapping(data.get("columns"), "columns")
-        data["columns"] = {key: _as_column(one) for key, one in columns.items()}
+        columns = as_mapping(data.get("columns"), "columns")
+        data["columns"] = {key: as_column(one, key) for key, one in columns.items()}
         if flat.shape is None:
             shapes = {tuple(one.shape[: flat.ndim]) for one in data["images"].values()}
             if len(shapes) == 1 and len(min(shapes)) == flat.ndim:
@@ -170,25 +179,25 @@ class Segmentation(BaseModel):
         count = len(self.masks)
         samples: tuple[str, int] | None = None
         if self.timestamps is not None:
-            samples = ("timestamps", _check_times(self.timestamps))
+            samples = ("timestamps", check_times(self.timestamps))
         if self.timestamps is not None and self.rate is not None:
             raise SchemaError("expected either a rate or timestamps, found both")
         for name, trace in self.all_traces():
-            _check_trace(name, trace, count)
+            check_trace(name, trace, count)
             if samples is not None and trace.shape[0] != samples[1]:
                 raise SchemaError(
                     f"{name} has {trace.shape[0]} samples, but {samples[0]} has {samples[1]}"
                 )
             samples = samples or (name, trace.shape[0])
         if self.accepted is not None:
-            _check_rows("accepted", self.accepted, count, ndim=1)
+            check_rows("accepted", self.accepted, count, ndim=1)
             kind = np.dtype(self.accepted.dtype).kind
             values = np.asarray(self.accepted)
             if kind not in "bui" and not (kind == "f" and np.isin(values, (0, 1)).all()):
                 raise SchemaError(f"accepted: expected True and False, found {self.accepted.dtype}")
             object.__setattr__(self, "accepted", values.astype(bool))
         if self.ids is not None:
-            _check_rows("ids", self.ids, count, ndim=1)
+            check_rows("ids", self.ids, count, ndim=1)
             if np.dtype(self.ids.dtype).kind not in "iu":
                 raise SchemaError(f"ids: expected whole numbers, found {self.ids.dtype}")
         for name, column in self.columns.items():
@@ -210,7 +219,7 @@ class Segmentation(BaseModel):
             return
         turned = shape[:2] == planar[::-1]
         raise SchemaError(
-            f"images[{name!r}] is {_times(shape)}, but the masks are {_times(self.shape)} "
+            f"images[{name!r}] is {shown(shape)}, but the masks are {shown(self.shape)} "
             f"({', '.join(axes)})",
             hint="are its axes exchanged? all are in the order of axes=" if turned else None,
         )
@@ -252,7 +261,7 @@ class Segmentation(BaseModel):
     def __repr__(self) -> str:
         parts = [f"{len(self)} ROIs"]
         if self.shape is not None:
-            parts[0] += f" in {_times(self.shape)} ({self.axes})"
+            parts[0] += f" in {shown(self.shape)} ({self.axes})"
         parts += [name for name, _ in self.all_traces()]
         if self.num_samples is not None:
             rate = f" at {self.rate:g} Hz" if self.rate is not None else ""
@@ -397,89 +406,3 @@ class Segmentation(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise SchemaError(reasons_of(error), file=file) from error
-
-
-def reasons_of(error: ValidationError) -> str:
-    """Say why a result was refused, without what pydantic says around it."""
-    reasons = []
-    for one in error.errors():
-        place = ".".join(map(str, one["loc"]))
-        message = one["msg"].removeprefix("Value error, ")
-        reasons.append(f"{place}: {message}" if place else message)
-    return "; ".join(reasons)
-
-
-def _as_array(value: Any, name: str) -> Any:
-    """Leave what is an array, in memory or not; make one of a list."""
-    value = getattr(value, "array", value)  # of the dataset of a session, which stays its own
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind == "O":
-        raise SchemaError(f"{name}: expected an array, found {type(value).__name__}")
-    return array
-
-
-def _as_mapping(value: Any, name: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise SchemaError(f"{name}: expected a mapping of names, found {type(value).__name__}")
-    return {str(key): one for key, one in value.items()}
-
-
-def _as_column(value: Any) -> Any:
-    """Make an array of a column, or where its rows have unequal lengths a list."""
-    if isinstance(value, RaggedColumn):
-        return list(value)
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return np.asarray(value)
-    rows = list(value) if not isinstance(value, Sequence) else value
-    if rows and any(isinstance(row, (list, tuple, np.ndarray)) for row in rows):
-        lengths = {len(row) for row in rows}
-        if len(lengths) > 1:
-            return list(rows)
-    array = np.asarray(rows)
-    return array.astype(object) if array.dtype.kind in "UST" else array
-
-
-def _check_trace(name: str, trace: Any, count: int) -> None:
-    shape = tuple(trace.shape)
-    if len(shape) != 2 or np.dtype(trace.dtype).kind not in "biuf":
-        raise SchemaError(
-            f"{name}: expected (time, roi) numbers, found {trace.dtype} of shape {shape}"
-        )
-    if shape[1] != count:
-        turned = shape[0] == count
-        raise SchemaError(
-            f"{name} has {shape[1]} ROIs (its axes are time, roi), but masks has {count}",
-            hint=f"it looks like (roi, time): give {name}.T" if turned else None,
-        )
-
-
-def _check_rows(name: str, array: Any, count: int, *, ndim: int) -> None:
-    if len(array.shape) != ndim:
-        raise SchemaError(f"{name}: expected one value a ROI, found shape {tuple(array.shape)}")
-    if array.shape[0] != count:
-        raise SchemaError(f"{name} has {array.shape[0]} rows, but masks has {count} ROIs")
-
-
-def _check_times(timestamps: Any) -> int:
-    times = np.asarray(timestamps)
-    if times.ndim != 1 or times.dtype.kind not in "iuf":
-        raise SchemaError(f"timestamps: expected (time,) seconds, found shape {times.shape}")
-    wrong = np.flatnonzero(~np.isfinite(times))
-    if wrong.size:
-        raise SchemaError(f"timestamps: expected finite times, found {times[wrong[0]]}")
-    falls = np.flatnonzero(np.diff(times) <= 0)
-    if falls.size:
-        place = int(falls[0]) + 1
-        raise SchemaError(
-            f"timestamps: expected times that increase, found {times[place]:g} after "
-            f"{times[place - 1]:g} at sample {place}"
-        )
-    return len(times)
-
-
-def _times(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))

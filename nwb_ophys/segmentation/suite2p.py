@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from nwb_ophys.errors import DataError, FileMissingError, SchemaError
-from nwb_ophys.masks.flat import FlatMasks, weight_dtype
+from nwb_ophys.masks.basics import weight_dtype
+from nwb_ophys.masks.flat import FlatMasks
 from nwb_ophys.segmentation.result import TRACES
 from nwb_ophys.segmentation.unpickling import load_npy
 
