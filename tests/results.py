@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ class Result:
             "nchannels": 1 + chan2,
             "data_path": [here],  # a pickled path
         }
-        settings = {"fs": RATE, "tau": 1.0, "date_proc": np.datetime64("2024-01-02").astype(object)}
+        settings = {"fs": RATE, "tau": 1.0, "date_proc": datetime(2024, 1, 2)}
         if old:
             whole = {**settings, **database, **registered, **detected}
             np.save(here / "ops.npy", np.array(whole, dtype=object), allow_pickle=True)
