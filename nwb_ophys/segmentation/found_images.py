@@ -18,6 +18,8 @@ _NAMES: Final = {
     **IMAGE_NAMES,
     "mean_image": "mean",
     "correlation_image": "correlation",
+    "MeanImage": "mean",
+    "CorrelationImage": "correlation",
     "average_image": "mean",
     "max_projection": "max",
     "local_correlations": "correlation",

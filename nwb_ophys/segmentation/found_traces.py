@@ -30,6 +30,8 @@ _BY_CONTAINER: Final = {
     "corrected_fluorescence": "fluorescence",
     "neuropil_trace": "neuropil",
 }
+_APART: Final = ("denoised", "baseline", "background")
+"""Beginnings of the names of series that are none of the fields of a result."""
 _BACKGROUND: Final = "Background_Fluorescence_Response"
 
 
@@ -71,7 +73,8 @@ def gather(series: Sequence[Any], count: int, is_suite2p: bool, notes: list[str]
     """
     found = Traces()
     columns: dict[str, list[tuple[Any, Any, Any]]] = {}
-    for one in series:
+    # Where several could be the raw traces, those with the usual name are.
+    for one in sorted(series, key=lambda one: not one.name.startswith("RoiResponseSeries")):
         try:
             rows = np.asarray(one.rois.array)
             data = _time_by_roi(one, rows, is_suite2p, notes)
@@ -114,6 +117,8 @@ def _kind_of(series: Any) -> str:
     for beginning, kind in _BY_SERIES.items():
         if lowered.startswith(beginning) and "chan2" not in lowered:
             return kind
+    if lowered.startswith(_APART) and container in _BY_CONTAINER:
+        return name
     if series._binding is not None and series.hdf5_path:
         holder = series._binding.session.root[series.hdf5_path.rpartition("/")[0]]
         if isinstance(holder, DfOverF):
