@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nwb_ophys.segmentation.result import Segmentation as Segmentation
     from nwb_ophys.segmentation.writing import write_segmentation as write_segmentation
     from nwb_ophys.upkeep import recover as recover
+    from nwb_ophys.upkeep import repack as repack
     from nwb_ophys.writing import link as link
     from nwb_ophys.writing import write as write
 
@@ -44,6 +45,7 @@ _HOMES = {
     "open": "nwb_ophys.reading",
     "read": "nwb_ophys.reading",
     "recover": "nwb_ophys.upkeep",
+    "repack": "nwb_ophys.upkeep",
     "read_segmentation": "nwb_ophys.segmentation.reading",
     "write": "nwb_ophys.writing",
     "write_segmentation": "nwb_ophys.segmentation.writing",

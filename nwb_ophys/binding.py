@@ -35,6 +35,9 @@ class Binding(Protocol):
     def remember(self, name: str, value: Any) -> None:
         """Keep what tells a value that can be changed in place from a changed one."""
 
+    def rename(self, model: Any, name: str) -> None:
+        """Give the object another name in the collection that it is in."""
+
     def attributes(self, model: Any) -> dict[str, Any]:
         """Read the attributes that the model does not declare."""
 

@@ -118,6 +118,38 @@ class Children(MutableMapping[str, T], Generic[T]):
         """Give what was added under a name: the object, or the link that leads to it."""
         return self._items[name]
 
+    def holds(self, item: T) -> bool:
+        """Tell whether an object is in the mapping itself, and not by a link."""
+        return any(one is item for one in self._items.values())
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that another object has, or that is none.
+
+        Raises
+        ------
+        SchemaError
+            Saying which.
+        """
+        _check_name(name, self._place)
+        if name in self._items:
+            raise SchemaError(
+                f"two objects with one name: {name!r} is there already",
+                path=self._place,
+                hint="choose another name",
+            )
+
+    def rename(self, item: T, name: str) -> None:
+        """Give an object of the mapping another name, in its place."""
+        old = next(key for key, one in self._items.items() if one is item)
+        self._items = {name if key == old else key: one for key, one in self._items.items()}
+        added, removed = set(self._added or ()), set(self._removed or ())
+        if old in added:
+            added.remove(old)
+        elif self._load is not None:
+            removed.add(old)
+        self._added, self._removed = added | {name}, removed
+        item.__dict__["name"] = name
+
     def settle(self, load: Callable[[str], T]) -> None:
         """Take the present state for the stored one, as it was just written."""
         self._load = load
@@ -138,8 +170,7 @@ class Children(MutableMapping[str, T], Generic[T]):
                 path=self._place,
                 hint="an object goes under its own name",
             )
-        if "/" in own or own == ".":
-            raise SchemaError(f"the name {own!r} is no HDF5 name: it has a '/'", path=self._place)
+        _check_name(own, self._place)
         present = self._items.get(own)
         if present is not None and present is not item:
             raise SchemaError(
@@ -203,3 +234,8 @@ class Children(MutableMapping[str, T], Generic[T]):
         names = list(self._items)
         shown = ", ".join(names[:8]) + (f", ... {len(names)} in all" if len(names) > 8 else "")
         return f"<Children: {shown or 'empty'}>"
+
+
+def _check_name(name: str, place: str) -> None:
+    if not isinstance(name, str) or not name or "/" in name or name == ".":
+        raise SchemaError(f"the name {name!r} is no HDF5 name: it has a '/'", path=place)

@@ -259,6 +259,20 @@ def _recover(arguments: Arguments) -> int:
     return 0
 
 
+# -- repack ------------------------------------------------------------------------------------
+
+
+def _declare_repack(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an NWB file")
+
+
+def _repack(arguments: Arguments) -> int:
+    from nwb_ophys.upkeep import repack
+
+    print(f"{arguments.file}: {repack(arguments.file):,} bytes smaller")
+    return 0
+
+
 COMMANDS: Final = {
     "demo": Command(
         "try the package on a session that it makes",
@@ -299,6 +313,12 @@ COMMANDS: Final = {
         _recover,
         "Opening the file with nwb_ophys does the same. The journal of the save has to lie beside "
         "the file.",
+    ),
+    "repack": Command(
+        "write a file anew, without the bytes of what was deleted",
+        _declare_repack,
+        _repack,
+        "Saving in place leaves those bytes in the file. All else stays as it is stored.",
     ),
 }
 """The subcommands by name, in the order of the help."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from nwb_ophys.errors import FileIsFolderError, FileMissingError
 from nwb_ophys.hdf5.editing import recover_file
 
-__all__ = ["recover"]
+__all__ = ["recover", "repack"]
 
 
 def recover(path: str | os.PathLike[str]) -> bool:
@@ -35,3 +36,34 @@ def recover(path: str | os.PathLike[str]) -> bool:
     if not os.path.exists(name):
         raise FileMissingError("there is no such file", file=name)
     return recover_file(os.path.abspath(name), name)
+
+
+def repack(path: str | os.PathLike[str]) -> int:
+    """Write a file anew without the bytes of what was deleted; it means the same.
+
+    A save in place leaves the bytes of what it deletes where they are. They are gone after this.
+    The new file takes the place of the old one all at once.
+
+    Returns
+    -------
+    int
+        By how many bytes the file became smaller.
+
+    Raises
+    ------
+    FileAccessError
+        Where the file cannot be read, or its folder not be written to; it stays as it was.
+    """
+    from nwb_ophys.hdf5.source import Source
+    from nwb_ophys.mapper.saving import repack_file
+    from nwb_ophys.writing import explained_failures
+
+    source = Source(path)  # nobody may save it meanwhile
+    try:
+        target = Path(os.path.realpath(path))
+        before = target.stat().st_size
+        with explained_failures(path):
+            repack_file(target, target)
+        return before - target.stat().st_size
+    finally:
+        source.close()

@@ -18,7 +18,7 @@ from nwb_ophys.mapper.saving import save_as
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.file import NWBFile
 
-__all__ = ["link", "save", "write"]
+__all__ = ["explained_failures", "link", "save", "write"]
 
 
 def link(target: ConfiguredBaseModel) -> Any:
@@ -86,7 +86,7 @@ def write(
     storage = Storage(compression=compression, progress=progress)
     target = check_target(path, overwrite=overwrite)
     plan = make_plan(session)
-    with _failures(path):
+    with explained_failures(path):
         save_as(plan, target, storage)
     return target
 
@@ -100,12 +100,12 @@ def save(session: NWBFile, *, compression: str | None, progress: bool) -> None:
             "the session is in no file yet", hint="write it: nwb_ophys.write(session, path)"
         )
     storage = Storage(compression=compression, progress=progress)
-    with _failures(session._binding.file):
+    with explained_failures(session._binding.file):
         save_in_place(session._binding.session, storage)
 
 
 @contextmanager
-def _failures(path: str | os.PathLike[str]) -> Iterator[None]:
+def explained_failures(path: str | os.PathLike[str]) -> Iterator[None]:
     """Say what is the matter with a file that cannot be written."""
     try:
         yield

@@ -182,14 +182,17 @@ def test_what_was_added_can_be_deleted_again(path: Path, pristine: Path) -> None
     assert nwb.diff(path, pristine) == []
 
 
-def test_an_object_is_not_moved_within_its_file(path: Path) -> None:
+def test_an_object_is_moved_within_its_file(path: Path) -> None:
+    out = path.with_name("out.nwb")
     with nwb.open(path) as session:
         movie = session.acquisition["movie"]
+        expected = movie.data[:]
         del session.acquisition["movie"]
         session.stimulus.add(movie)
-        message = (
-            f"{path}, {MOVIE}: an object cannot be moved to another place of its file (add a copy "
-            "there: obj.model_copy(deep=True))"
-        )
-        with pytest.raises(nwb.SchemaError, match=re.escape(message)):
-            nwb.write(session, path, overwrite=True)
+        movie.name = "film"
+        nwb.write(session, out)
+    with h5py.File(out) as file:
+        assert MOVIE not in file
+        np.testing.assert_array_equal(file["stimulus/presentation/film/data"], expected)
+    with nwb.open(out) as session:
+        assert session.stimulus["film"].imaging_plane.name

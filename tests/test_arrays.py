@@ -35,6 +35,7 @@ class Handle:
         self.lock = threading.RLock()
         self.opened = opened or h5py.File(file)
         self.external = False
+        self.generation, self.pending = 0, None
 
     def __reduce__(self) -> Any:
         return Handle, (self.file, self.path)

@@ -68,6 +68,7 @@ def test_every_error_is_also_the_builtin_that_one_would_catch() -> None:
         "NotNWBError": ValueError,
         "SchemaError": ValueError,
         "TooLargeError": MemoryError,
+        "UnsafePickleError": ValueError,
     }
     assert {*builtin, "NWBError", "UnsavedChangesWarning"} == set(errors.__all__)
     for name, base in builtin.items():

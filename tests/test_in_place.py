@@ -72,6 +72,10 @@ def test_the_session_goes_on_after_a_save(path):
         session.save()
         del session.acquisition["first"]
         session.save()
+        session.acquisition.add(first)
+        with pytest.raises(nwb.SchemaError, match="was deleted from its file"):
+            session.save()
+        session.discard()
         session.acquisition.add(series("first", 7))  # where one was before
         session.save()
         assert next(iter(session.imaging_planes.values())) is plane
@@ -223,3 +227,261 @@ def test_a_save_that_is_killed_leaves_the_old_file_or_the_new_one(path):
         path.write_bytes(before)
         journal_path(path).unlink(missing_ok=True)
     assert any(left for left, _ in outcomes), outcomes
+
+
+# -- parts of arrays ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def arrays(path):
+    """Make a file with datasets as other writers store them: growable, in one piece, fixed."""
+    with h5py.File(path, "r+") as file:
+        group = file["acquisition"]
+        for name, options in {
+            "grows": {"chunks": (4, 3, 5), "maxshape": (None, 3, 5), "compression": "gzip"},
+            "whole": {},
+            "fixed": {"chunks": (4, 3, 5)},
+        }.items():
+            one = group.create_group(name)
+            one.attrs["neurodata_type"], one.attrs["namespace"] = "TimeSeries", "core"
+            one.attrs["object_id"] = f"0000-{name}"
+            values = np.arange(30 * 15, dtype="i2").reshape(30, 3, 5)
+            data = one.create_dataset("data", data=values, **options)
+            data.attrs["unit"], data.attrs["conversion"] = "a.u.", 1.0
+            start = one.create_dataset("starting_time", data=0.0)
+            start.attrs["rate"], start.attrs["unit"] = 1.0, "seconds"
+    return path
+
+
+@pytest.mark.parametrize("name", ["grows", "whole", "fixed"])
+def test_parts_of_an_array_are_assigned(arrays, name):
+    with h5py.File(arrays) as file:
+        expected = file[f"acquisition/{name}/data"][()]
+        address = h5py.h5o.get_info(file[f"acquisition/{name}/data"].id).addr
+    with nwb.open(arrays, "r+") as session:
+        data = session.acquisition[name].data
+        for index, value in [
+            (slice(10, 20), 7),
+            ((slice(None, None, -3), 1), -2),
+            ((..., np.array([0, 4, 0])), np.array([1, 2, 3])),
+            (expected > 440, 0),
+        ]:
+            data[index] = value
+            expected[index] = value
+            for read in (..., slice(3, 28, 4), (slice(None), 2, [1, 3]), np.array([25, -1, 11])):
+                np.testing.assert_array_equal(data[read], expected[read])
+        before = arrays.read_bytes()
+        session.save()
+        assert arrays.read_bytes() != before
+        np.testing.assert_array_equal(data[:], expected)
+    with h5py.File(arrays) as file:
+        stored = file[f"acquisition/{name}/data"]
+        np.testing.assert_array_equal(stored[()], expected)
+        assert h5py.h5o.get_info(stored.id).addr == address
+        assert stored.attrs["unit"] == "a.u."
+
+
+@pytest.mark.parametrize("name", ["grows", "whole", "fixed"])
+def test_rows_are_appended(arrays, name):
+    more = np.arange(4 * 15, dtype="i2").reshape(4, 3, 5)
+    with h5py.File(arrays) as file:
+        expected = np.concatenate([file[f"acquisition/{name}/data"][()], more, more[:1]])
+    with nwb.open(arrays, "r+") as session:
+        data = session.acquisition[name].data
+        data.append(more)
+        data[31] = 5
+        data.append(more[:1])
+        expected[31] = 5
+        assert data.shape == (35, 3, 5)
+        np.testing.assert_array_equal(data[28:], expected[28:])
+        session.save()
+        assert data.shape == (35, 3, 5)
+        np.testing.assert_array_equal(data[:], expected)
+        data.append(more)  # what could not grow was written anew, and can now
+        session.save()
+    with NWBHDF5IO(arrays, "r") as io:
+        read = io.read().acquisition[name]
+        np.testing.assert_array_equal(read.data[:35], expected)
+        np.testing.assert_array_equal(read.data[35:], more)
+        assert read.unit == "a.u."
+
+
+def test_a_large_dataset_of_fixed_size_does_not_grow(path):
+    with nwb.open(path, "r+") as session:
+        big = np.zeros((300, 40, 50))
+        session.acquisition.add(nwb.TimeSeries(name="big", data=big, unit="a", rate=1.0))
+        session.save(compression=None)
+    with h5py.File(path) as file:
+        if file["acquisition/big/data"].maxshape[0] is None:
+            pytest.skip("new arrays can grow")
+    with nwb.open(path, "r+") as session:
+        data = session.acquisition["big"].data
+        with pytest.raises(nwb.SchemaError, match=r"fixed size, \(300, 40, 50\).*iterator"):
+            data.append(big[:1])
+        data.array = iter([data[:], big[:2] + 1])
+        session.save()
+        assert data.shape == (302, 40, 50)
+        data.append(big[:1])
+        session.save()
+        assert data.shape == (303, 40, 50)
+        assert data[301, 3, 4] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.append(np.zeros((2, 4, 5))), r"expected shape \(n, 3, 5\), found"),
+        (lambda data: data.__setitem__(0, 0.5), "the array holds int16"),
+        (lambda data: data.__setitem__(0, 1 << 20), "the array holds int16"),
+        (lambda data: data.__setitem__(slice(0, 2), np.zeros((3, 3, 5))), "cannot assign"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_at_once(arrays, change, message):
+    with nwb.open(arrays, "r+") as session:
+        data = session.acquisition["grows"].data
+        with pytest.raises(nwb.SchemaError, match=f"/acquisition/grows/data: .*{message}"):
+            change(data)
+        assert session.changes() == []
+
+
+def test_an_array_that_was_deleted_is_not_mistaken_for_another_one(arrays):
+    with nwb.open(arrays, "r+") as session:
+        data = session.acquisition["fixed"].data
+        del session.acquisition["fixed"]
+        session.save()
+        session.acquisition.add(series("fixed"))
+        session.save()
+        with pytest.raises(nwb.DataError, match=r"/acquisition/fixed/data: .*was deleted"):
+            data[:]
+
+
+def test_many_pending_rows_are_held_on_disk(arrays, monkeypatch):
+    monkeypatch.setattr("nwb_ophys.hdf5.pending.LIMIT", 1000)
+    more = np.arange(100 * 15, dtype="i2").reshape(100, 3, 5)
+    with nwb.open(arrays, "r+") as session:
+        data = session.acquisition["grows"].data
+        data.append(more)
+        assert isinstance(data.array.handle.pending.parts[0].values, np.memmap)
+        data[40:90] = more[:50]
+        np.testing.assert_array_equal(data[30:40], more[:10])
+        session.save()
+        np.testing.assert_array_equal(data[40:90], more[:50])
+
+
+# -- moving, renaming, what changed, taking it back ---------------------------------------------
+
+
+def test_objects_are_renamed_and_moved_with_what_refers_to_them(path):
+    with nwb.open(path, "r+") as session:
+        plane = next(iter(session.imaging_planes.values()))
+        old_plane = plane.hdf5_path
+        device = plane.device
+        series = next(iter(session.acquisition.values()))
+        old = series.hdf5_path
+        with h5py.File(path) as file:
+            address = h5py.h5o.get_info(file[old].id).addr
+        plane.name = "moved plane"
+        device.name = "moved device"
+        del session.acquisition[series.name]
+        session.stimulus.add(series)
+        session.save()
+        assert plane.hdf5_path == "/general/optophysiology/moved plane"
+        assert series.hdf5_path == f"/stimulus/presentation/{series.name}"
+        assert session["/general/optophysiology/moved plane"] is plane
+        assert series.imaging_plane is plane
+        assert series.data[0].shape == series.data.shape[1:]
+    with h5py.File(path) as file:
+        assert old not in file
+        assert old_plane not in file
+        assert h5py.h5o.get_info(file[series.hdf5_path].id).addr == address
+        names = []
+        file.visit(names.append)
+        for name in names:  # no link dangles
+            for each in file[name] if isinstance(file[name], h5py.Group) else ():
+                assert file[name].get(each) is not None
+    with NWBHDF5IO(path, "r") as io:
+        read = io.read()
+        found = read.stimulus[series.name]
+        assert found.imaging_plane.name == "moved plane"
+        assert found.imaging_plane.device.name == "moved device"
+
+
+def test_names_are_swapped(path):
+    with nwb.open(path, "r+") as session:
+        one, two = session.acquisition.add(series("one", 3)), series("two", 4)
+        session.acquisition.add(two)
+        session.save()
+        one.name = "other"
+        two.name = "one"
+        one.name = "two"
+        session.save()
+        assert len(session.acquisition["two"].data) == 3
+    with h5py.File(path) as file:
+        assert file["acquisition/two/data"].shape == (3,)
+        assert file["acquisition/one/data"].shape == (4,)
+
+
+def test_an_object_is_moved_into_a_new_one_and_out_of_a_deleted_one(path):
+    with nwb.open(path, "r+") as session:
+        module = nwb.ProcessingModule(name="first", description="d", children=[series("a", 3)])
+        session.processing.add(module)
+        session.save()
+        moved = module.children["a"]
+        new = nwb.ProcessingModule(name="second", description="d")
+        session.processing.add(new)
+        del module.children["a"]
+        new.children.add(moved)
+        moved.name = "b"
+        del session.processing["first"]
+        session.save()
+        assert moved.hdf5_path == "/processing/second/b"
+        np.testing.assert_array_equal(moved.data[:], [0, 1, 2])
+    with NWBHDF5IO(path, "r") as io:
+        processing = io.read().processing
+        assert "first" not in processing
+        np.testing.assert_array_equal(processing["second"]["b"].data[:], [0, 1, 2])
+
+
+def test_a_name_that_is_taken_or_fixed_is_refused(path):
+    session = nwb.open(path, "r+")
+    session.acquisition.add(series("one"))
+    first = next(iter(session.acquisition))
+    with pytest.raises(nwb.SchemaError, match="two objects with one name"):
+        session.acquisition[first].name = "one"
+    with pytest.raises(nwb.SchemaError, match=r"/general/subject, field 'name': the name .* fixed"):
+        session.subject.name = "other"
+    session.close()
+
+
+def test_changes_are_listed_and_taken_back(arrays):
+    before = arrays.read_bytes()
+    with nwb.open(arrays, "r+") as session:
+        assert session.changes() == []
+        device = next(iter(session.devices.values()))
+        name = device.name
+        session.subject.age = "P91D"
+        session.acquisition.add(series())
+        del session.acquisition["fixed"]
+        session.acquisition["whole"].name = "renamed"
+        session.acquisition["grows"].data[3:5] = 0
+        session.acquisition["grows"].data.append(np.zeros((2, 3, 5), "i2"))
+        device.attrs["note"] = "x"
+        assert list(map(str, session.changes())) == [
+            "delete /acquisition/fixed",
+            "move /acquisition/whole to /acquisition/renamed",
+            "add /acquisition/extra (TimeSeries)",
+            "set /general/subject, age",
+            "change rows 3 to 4, and append 2 rows, of /acquisition/grows/data",
+            f"set attributes of /general/devices/{name}",
+        ]
+        session.discard()
+        assert session.changes() == []
+        assert session.subject.age != "P91D"
+        assert "extra" not in session.acquisition
+        assert session.acquisition["fixed"].data.shape == (30, 3, 5)
+        assert session.acquisition["whole"].name == "whole"
+        assert session.acquisition["grows"].data.shape == (30, 3, 5)
+        assert session.acquisition["grows"].data[3, 0, 0] == 45
+        assert "note" not in device.attrs
+        session.save()
+    assert arrays.read_bytes() == before

@@ -12,10 +12,12 @@ import numpy
 from h5py import h5d, h5s, h5t, h5z
 from numpy.typing import DTypeLike, NDArray
 
-from nwb_ophys.errors import DataError, NWBError, TooLargeError
+from nwb_ophys.errors import DataError, NWBError, SchemaError, TooLargeError
 
+from .boxes import Block
 from .decoding import decode, decoded_dtype
 from .fetching import FILTERS, Fetch, Stored, fetch, reason_of
+from .pending import Pending, conformed
 from .raw import RawFile
 from .selection import Plan, plan
 from .values import dtype_of
@@ -24,6 +26,8 @@ __all__ = ["DatasetHandle", "LazyArray"]
 
 _PAGE_BYTES = 1 << 12  # the least that operating systems read
 _ITERATION_BYTES = 1 << 20  # least to read at one go while iterating
+_REWRITTEN_BYTES = 1 << 20
+"""The most bytes of a dataset of fixed size that is written anew where rows are appended."""
 _NOT_COMPRESSION = {
     h5z.FILTER_SHUFFLE,
     h5z.FILTER_FLETCHER32,
@@ -34,6 +38,11 @@ _NOT_COMPRESSION = {
 
 class DatasetHandle(Protocol):
     """What a `LazyArray` needs to know of the file that it reads from. Handles are picklable."""
+
+    generation: int
+    """Another number once the stored dataset was changed, so that nothing known of it holds."""
+    pending: Pending | None
+    """What was changed of the array and is not in the file yet."""
 
     @property
     def file(self) -> str:
@@ -104,13 +113,22 @@ class LazyArray:
         When the selection does not fit into memory.
     """
 
-    __slots__ = ("__weakref__", "_checked", "_form_cache", "_handle", "_storage_cache", "_stored")
+    __slots__ = (
+        "__weakref__",
+        "_checked",
+        "_form_cache",
+        "_handle",
+        "_seen",
+        "_storage_cache",
+        "_stored",
+    )
 
     engine: ClassVar[Fetch] = staticmethod(fetch)
     """Fetches blocks of a dataset into an array."""
 
     def __init__(self, handle: DatasetHandle) -> None:
         self._handle = handle
+        self._seen = handle.generation
         self._form_cache: _Form | None = None
         self._storage_cache: _Storage | None = None
         self._stored: Stored | None = None
@@ -267,6 +285,8 @@ class LazyArray:
         stored = self._form.stored
         names = stored.names or ()
         if isinstance(index, str) and index in names:
+            if self._handle.pending is not None:
+                return self.read()[index]
             member = numpy.dtype([(index, stored[index])])
             return self._read(Ellipsis, member)[index]
         if not set(names).issuperset(index):
@@ -285,6 +305,8 @@ class LazyArray:
                 # Another thread wrote over the file, or closed it, which shows on opening.
 
     def _read_from(self, dataset: h5d.DatasetID, index: Any, stored: numpy.dtype[Any]) -> Any:
+        if self._handle.pending is not None:
+            return self._read_pending(dataset, index, self._handle.pending)
         storage = self._storage
         planned = plan(self.shape, index, storage.cells, strides=storage.chunks is None)
         values: NDArray[Any]
@@ -297,6 +319,115 @@ class LazyArray:
             return decode(values, self._handle.resolve, stored)[index]
         values = self._fetch(dataset, planned, stored, index)
         return _finish(decode(values, self._handle.resolve, stored), planned)
+
+    # Changing, in memory until the session is saved -----------------------------------------------
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        with self._handle.lock:
+            pending = self._changing()
+            try:
+                pending.assign(index, value, lambda start, stop: self[start:stop])
+            except IndexError as error:
+                raise IndexError(f"{self._handle.path}: {error}") from error
+            except (ValueError, TypeError) as error:
+                raise self._unfit(f"cannot assign to {_shown(index)}: {error}") from error
+            self._keep(pending)
+
+    def append(self, block: Any) -> None:
+        """Append rows along the first axis; they are written when the session is saved.
+
+        Parameters
+        ----------
+        block
+            (row, ...), with the other axes of the array.
+
+        Raises
+        ------
+        SchemaError
+            Where the values do not fit, or the dataset cannot grow.
+        """
+        with self._handle.lock:
+            pending = self._changing()
+            try:
+                rows = conformed(block, pending.dtype)
+                if rows.ndim != len(pending.shape) or rows.shape[1:] != pending.shape[1:]:
+                    wanted = ", ".join(("n", *map(str, pending.shape[1:])))
+                    raise ValueError(f"expected shape ({wanted}), found {rows.shape}")
+            except (ValueError, TypeError) as error:
+                raise self._unfit(f"cannot append: {error}") from error
+            self._check_growth(len(pending.shape) and pending.shape[0] + len(rows))
+            pending.append(rows)
+            self._keep(pending)
+
+    def _changing(self) -> Pending:
+        """Give what is to be changed, unless the array cannot be."""
+        if self._handle.pending is not None:
+            return self._handle.pending
+        form = self._form
+        if not form.shape:
+            raise self._unfit("a single value, or none, has no rows that could be changed")
+        if form.stored.subdtype is not None:
+            raise self._unfit("an array whose elements are arrays cannot be changed in parts")
+        return Pending(form.shape, form.dtype)
+
+    def _keep(self, pending: Pending) -> None:
+        if pending.parts:
+            self._handle.pending = pending
+            self._form_cache = None
+
+    def _unfit(self, message: str) -> SchemaError:
+        return SchemaError(message, file=self._handle.file, path=self._handle.path)
+
+    @property
+    def grows_in_place(self) -> bool:
+        """Whether the stored dataset may grow along its first axis."""
+        limits = self.maxshape
+        return self.chunks is not None and bool(limits) and limits[0] is None  # type: ignore[index]
+
+    def _check_growth(self, rows: int) -> None:
+        limits = self.maxshape or (0,)
+        fits = self.chunks is not None and (limits[0] is None or limits[0] >= rows)
+        stored = math.prod(self._storage.shape) * self._form.stored.itemsize
+        if not fits and stored > _REWRITTEN_BYTES:
+            error = self._unfit(
+                f"the dataset has a fixed size, {self._storage.shape}, and cannot grow"
+            )
+            error.hint = (
+                "to have it written anew, such that it can grow, assign an iterator of blocks "
+                "to its field: iter([array[:], more])"
+            )
+            raise error
+
+    def _read_pending(self, dataset: h5d.DatasetID, index: Any, pending: Pending) -> Any:
+        """Read a selection from the file and from what was changed since."""
+        planned = plan(pending.shape, index, self._storage.cells)
+        stored = self._form.stored
+        if not planned.blocks:
+            nothing = numpy.zeros((), pending.dtype)
+            return _finish(numpy.broadcast_to(nothing, planned.shape), planned).copy()
+        values = numpy.zeros(planned.shape, pending.dtype)
+        for block in planned.blocks:
+            rows = range(
+                block.start[0], block.start[0] + block.shape[0] * block.step[0], block.step[0]
+            )
+            box = numpy.zeros(block.shape, pending.dtype)
+            there = len(range(rows.start, min(rows.stop, pending.stored_rows), rows.step))
+            if there and not pending.covers(rows[:there]):
+                shape = (there, *block.shape[1:])
+                part = Plan(shape, [Block(block.start, shape, block.step)], None)
+                fetched = self._fetch(dataset, part, stored, index)
+                box[:there] = decode(fetched, self._handle.resolve, stored)
+            inner = tuple(
+                slice(start, start + (count - 1) * step + 1, step)
+                for start, count, step in zip(
+                    block.start[1:], block.shape[1:], block.step[1:], strict=True
+                )
+            )
+            pending.patch(box, rows, inner)
+            values[... if block.at is None else block.at] = (
+                box if block.pick is None else box[block.pick]
+            )
+        return _finish(values, planned)
 
     def _fetch(
         self, dataset: h5d.DatasetID, planned: Plan, stored: numpy.dtype[Any], index: Any
@@ -344,8 +475,11 @@ class LazyArray:
 
     @property
     def _form(self) -> _Form:
-        if self._form_cache is None:
+        if self._form_cache is None or self._seen != self._handle.generation:
             with self._handle.lock:
+                if self._seen != self._handle.generation:
+                    self._storage_cache = None
+                    self._seen = self._handle.generation
                 self._form_cache = self._read_form()
         return self._form_cache
 
@@ -360,13 +494,16 @@ class LazyArray:
                 path=self._handle.path,
             ) from error
         shape = dataset.shape  # None for a null dataspace
+        if self._handle.pending is not None:
+            shape = self._handle.pending.shape
         if shape is not None and stored.subdtype is not None:
             shape += stored.shape  # as in numpy, axes of the elements are axes of the array
         return _Form(shape, stored, decoded_dtype(stored.base))
 
     @property
     def _storage(self) -> _Storage:
-        if self._storage_cache is None:
+        if self._storage_cache is None or self._seen != self._handle.generation:
+            self._form  # noqa: B018  (drops what holds no longer)
             with self._handle.lock:
                 self._storage_cache = self._read_storage()
         return self._storage_cache

@@ -926,6 +926,7 @@ def copy_file(
     target_file: str,
     relocate: Callable[[str], str] | None = None,
     skip: Collection[str] = (),
+    user_block: bool = True,
 ) -> list[str]:
     """Copy everything in a file to one created with its `creation_properties`.
 
@@ -933,6 +934,8 @@ def copy_file(
     ----------
     source, target, source_file, target_file, relocate, skip
         As in `TreeCopier`.
+    user_block
+        Whether the bytes before the HDF5 part are copied; the target must be flushed for that.
 
     Returns
     -------
@@ -949,5 +952,6 @@ def copy_file(
     )
     copier.copy("/", "/")
     copier.finish()
-    copy_user_block(source_file, target_file, source.get_create_plist().get_userblock())
+    if user_block:
+        copy_user_block(source_file, target_file, source.get_create_plist().get_userblock())
     return copier.notes

@@ -41,6 +41,7 @@ VERSION: Final = 1
 _HEADER: Final = 4096
 _RECORD: Final = Struct("<4sQII")
 _MAGIC: Final = b"OLD:"
+_DONE_SIZE: Final = 12
 LARGEST: Final = 1 << 20
 """The most bytes that one record holds."""
 
@@ -63,8 +64,6 @@ class Header:
         Where its signature lies, 0 unless the file has a user block.
     mtime_ns
         When it was changed last before.
-    device, inode
-        Where the file lay, to tell a journal that is left over from one of another file.
     pid, host, started
         The process that saves, and when it began.
     """
@@ -75,8 +74,6 @@ class Header:
     size: int
     signature_at: int
     mtime_ns: int
-    device: int
-    inode: int
     pid: int
     host: str
     started: str
@@ -167,13 +164,11 @@ class Journal:
             status.st_size,
             signature_at,
             status.st_mtime_ns,
-            status.st_dev,
-            status.st_ino,
             os.getpid(),
             socket.gethostname(),
             time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         )
-        _set_aside(self.path, status)
+        _set_aside(self.path)
         try:
             self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         except PermissionError as error:
@@ -183,13 +178,13 @@ class Journal:
                 file=path,
                 hint="write the session to a new file: nwb_ophys.write(session, path)",
             ) from error
+        self._end = _HEADER
         try:
             # Who may write the file may roll it back, too.
             os.fchmod(self._descriptor, status.st_mode & 0o666)
             with suppress(OSError):
                 os.fchown(self._descriptor, status.st_uid, status.st_gid)
             write_all(self._descriptor, _encode_header(self.header), 0)
-            self._end = _HEADER
             sync(self._descriptor)
             sync_folder(self.path.parent)
         except BaseException:
@@ -214,6 +209,10 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the journal, as the file is whole."""
+        if self._descriptor >= 0:
+            # Should it outlast what follows, it is known to be left over.
+            with suppress(OSError):
+                write_all(self._descriptor, _done(self.header), self._end)
         self.close()
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
@@ -330,20 +329,30 @@ def roll_back(descriptor: int, journal: Path, file: str) -> None:
     with suppress(OSError, NotImplementedError):
         os.utime(descriptor, ns=(os.fstat(descriptor).st_atime_ns, header.mtime_ns))
     sync(descriptor)
+    with suppress(OSError), open(journal, "ab") as stream:
+        stream.write(_done(header))
     journal.unlink(missing_ok=True)
     sync_folder(journal.parent)
 
 
-def _set_aside(path: Path, status: os.stat_result) -> None:
-    """Make room for a new journal, where one lies that does not belong to the file.
+def _set_aside(path: Path) -> None:
+    """Make room for a new journal, where one is left over.
 
-    One of this very file is left from a save that was committed. One of another file may be
-    needed by that, wherever it was moved to, and gets another name.
+    One that says that it has done its work is deleted. Any other may be needed by a file that was
+    moved or copied away, and gets another name.
     """
-    if not path.exists():
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - _DONE_SIZE))
+            data = stream.read()
+    except FileNotFoundError:
         return
     header = read_header(path)
-    if header is None or (header.device, header.inode) != (status.st_dev, status.st_ino):
-        path.rename(path.with_name(f"{path.name}.{header.id if header else 'unknown'}"))
-    else:
+    if header is not None and data == _done(header):
         path.unlink()
+    else:
+        path.rename(path.with_name(f"{path.name}.{header.id if header else 'unknown'}"))
+
+
+def _done(header: Header) -> bytes:
+    return b"DONE" + header.mark

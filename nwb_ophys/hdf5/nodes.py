@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
@@ -18,6 +18,9 @@ from nwb_ophys.hdf5.opening import external_files, lies_beside, open_beside
 from nwb_ophys.hdf5.raw import RawFile
 from nwb_ophys.hdf5.source import Identity, Source
 from nwb_ophys.hdf5.values import Pointer, decode_text, encode_text, read_attribute, region_pointer
+
+if TYPE_CHECKING:
+    from nwb_ophys.hdf5.pending import Pending
 
 __all__ = ["LinkRecord", "Node", "explained", "node_at", "objects_below", "root_of"]
 
@@ -96,7 +99,18 @@ class Node:
         Its address in the file.
     """
 
-    __slots__ = ("_attributes", "_beside", "_id", "_links", "address", "path", "source")
+    __slots__ = (
+        "_attributes",
+        "_beside",
+        "_id",
+        "_links",
+        "address",
+        "generation",
+        "gone",
+        "path",
+        "pending",
+        "source",
+    )
 
     def __init__(self, source: Source, path: str, address: int) -> None:
         self.source = source
@@ -106,6 +120,11 @@ class Node:
         self._beside = False
         self._attributes: dict[str, Any] | None = None
         self._links: dict[str, LinkRecord] | None = None
+        self.generation = 0
+        self.gone = False
+        """Whether it was deleted from the file."""
+        self.pending: Pending | None = None
+        """What was changed of a dataset, and is not in the file yet."""
 
     @property
     def file(self) -> str:
@@ -129,6 +148,10 @@ class Node:
                     error.path = self.path
                     raise
                 if own is None:
+                    if self.gone:
+                        raise DataError(
+                            "the object was deleted from the file", file=self.file, path=self.path
+                        )
                     with explained(source, self.path, "the object cannot be opened"):
                         own = self._id = h5o.open(file, encode_text(self.path))
         return own
@@ -139,7 +162,8 @@ class Node:
 
     def forget(self) -> None:
         """Forget what was read of the object, as the file was replaced."""
-        self._id = self._attributes = self._links = None
+        self._id = self._attributes = self._links = self.pending = None
+        self.generation += 1
 
     @property
     def is_group(self) -> bool:

@@ -30,6 +30,7 @@ class _Handle:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.generation, self.pending = node.generation, node.pending
         self.file, self.path, self.lock = node.file, node.path, node.lock
         self.dataset, self.raw, self.check_readable = node.dataset, node.raw, node.check_readable
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from nwb_ophys.checks import broken_rules
 from nwb_ophys.children import Children
-from nwb_ophys.errors import LinkError, SchemaError
+from nwb_ophys.errors import LinkError, MemberNotFoundError, SchemaError
+from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.growing import takes_pending
 from nwb_ophys.hdf5.nodes import node_at
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.session import Session, fingerprint
@@ -24,7 +26,15 @@ from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value, is_stream
 
-__all__ = ["ExternalLink", "Plan", "make_plan"]
+__all__ = [
+    "ExternalLink",
+    "Plan",
+    "SetField",
+    "changed_fields",
+    "join",
+    "make_plan",
+    "same_attributes",
+]
 
 
 class ExternalLink:
@@ -109,6 +119,8 @@ class Plan:
         Paths of the opened file that are to go, and whether objects go with them or only links.
     replaced
         Addresses of datasets that are created anew, and their paths.
+    moves
+        Where objects of the opened file are to lie instead of where they are, by path.
     """
 
     root: NWBFile
@@ -116,6 +128,7 @@ class Plan:
     homes: dict[int, str] = field(default_factory=dict)
     removed: dict[str, bool] = field(default_factory=dict)
     replaced: dict[int, str] = field(default_factory=dict)
+    moves: dict[str, str] = field(default_factory=dict)
     new: list[NewObject] = field(default_factory=list)
     links: list[NewLink] = field(default_factory=list)
     fields: list[SetField] = field(default_factory=list)
@@ -127,7 +140,13 @@ class Plan:
     def unchanged(self) -> bool:
         """Whether the opened file is to be written as it is."""
         return self.session is not None and not (
-            self.removed or self.new or self.links or self.fields or self.attributes or self.grafts
+            self.removed
+            or self.moves
+            or self.new
+            or self.links
+            or self.fields
+            or self.attributes
+            or self.grafts
         )
 
     @property
@@ -142,10 +161,21 @@ class Plan:
 
     def is_removed(self, path: str) -> bool:
         """Tell whether an object of the opened file is to go, itself or with one above it."""
-        kept = self.replaced.values()
-        return any(
-            (path == one and path not in kept) or path.startswith(one + "/") for one in self.removed
-        )
+        return self.place_of(path) is None
+
+    def place_of(self, path: str) -> str | None:
+        """Say where an object of the opened file will lie; None where it goes."""
+        if not self.removed and not self.moves:
+            return path
+        kept = set(self.replaced.values())
+        above = path
+        while above:
+            if above in self.moves:
+                return self.moves[above] + path[len(above) :]
+            if above in self.removed and not (above == path and above in kept):
+                return None
+            above = above.rpartition("/")[0]
+        return path
 
     def home_of(self, model: Any) -> str | None:
         """Say where an object will lie; None where it will not be in the file."""
@@ -155,9 +185,11 @@ class Plan:
         binding = model._binding
         if binding is None:
             return None
+        if binding.node.gone:
+            return None
         path: str = binding.node.path
         if self.session is not None and binding.node.source is self.session.source:
-            return None if self.is_removed(path) else path
+            return self.place_of(path)
         for graft in self.grafts:
             origin = graft.model._binding.node
             if binding.node.source is origin.source and (
@@ -184,19 +216,21 @@ def make_plan(root: NWBFile) -> Plan:
     else:
         for model in plan.session.loaded(plan.session.source):
             _find_removals(plan, model)
+        _find_moves(plan)
         for path in [one for one in plan.removed if _goes_with_another(plan, one)]:
             del plan.removed[path]
         changed = []
         for model in plan.session.loaded(plan.session.source):
-            if not plan.is_removed(model.hdf5_path):
-                _find_changes(plan, model, model.hdf5_path)
+            place = plan.place_of(model.hdf5_path)
+            if place is not None:
+                _find_changes(plan, model, place)
                 if isinstance(model, DatasetModel) and _is_changed(model):
                     changed.append(model)
         for model in changed:
             _check_owner(plan.session, model)
         for model in plan.session.loaded():
             source = model._binding.node.source
-            if source is not plan.session.source and next(_changed_fields(model), None):
+            if source is not plan.session.source and next(changed_fields(model), None):
                 raise SchemaError(
                     "the object lies in another file, which is not written",
                     file=source.file,
@@ -218,7 +252,7 @@ def join(parent: str, *names: str) -> str:
 # -- changes of objects that are in the file ---------------------------------------------------
 
 
-def _changed_fields(model: Any) -> Iterator[FieldLayout]:
+def changed_fields(model: Any) -> Iterator[FieldLayout]:
     """Iterate over the loaded fields whose values are not those of the file."""
     stored = model._binding.stored
     for name, one in layout_of(type(model)).fields.items():
@@ -226,7 +260,11 @@ def _changed_fields(model: Any) -> Iterator[FieldLayout]:
             continue
         value = model.__dict__[name]
         assigned = name in model.__pydantic_fields_set__
-        if assigned or (name in stored and stored[name] != fingerprint(value)):
+        if (
+            assigned
+            or (name in stored and stored[name] != fingerprint(value))
+            or (isinstance(value, LazyArray) and value.handle.pending is not None)
+        ):
             yield one
 
 
@@ -245,7 +283,7 @@ def _find_removals(plan: Plan, model: Any) -> None:
             for name in _stored_names(model, one):
                 if name not in members or members.raw(name) is not _bound_at(model, one, name):
                     plan.removed[join(parent, name)] = _is_hard(model, one, name)
-    for one in _changed_fields(model):
+    for one in changed_fields(model):
         if isinstance(one.marker, (Child, Link, Array)) and not isinstance(one.marker, Ref):
             group = model._binding.group(one.groups)
             if group is not None and one.stored in group.links:
@@ -296,8 +334,8 @@ def _fits_in_place(node: Any, value: Any) -> bool:
     """Tell whether a value can be written over the one that is there, in the same dataset."""
     import h5py
 
-    from nwb_ophys.hdf5.arrays import LazyArray
-
+    if isinstance(value, LazyArray) and value.handle is node:
+        return takes_pending(value)
     shape = LazyArray(node).shape
     dtype = h5py.Dataset(node.id).dtype
     if is_stream(value) or shape is None:
@@ -316,7 +354,7 @@ def _find_changes(plan: Plan, model: Any, path: str) -> None:
     layout = layout_of(type(model))
     if _is_changed(model):
         _prepare(model)
-    for one in _changed_fields(model):
+    for one in changed_fields(model):
         value = model.__dict__[one.name]
         if isinstance(one.marker, Child) and value is not None:
             _place(plan, join(path, *one.groups), one.stored, value)
@@ -333,13 +371,13 @@ def _find_changes(plan: Plan, model: Any, path: str) -> None:
                 _still_there(plan, model, one, name) if exchanged else name not in members.added
             ):
                 _place(plan, join(path, *one.groups), name, members.raw(name))
-    if model._attrs is not None and not _same_attributes(model):
+    if model._attrs is not None and not same_attributes(model):
         plan.attributes.append((path, model))
     _check(plan, model, path, layout.fields.values(), new=False)
 
 
 def _is_changed(model: Any) -> bool:
-    return next(_changed_fields(model), None) is not None or any(
+    return next(changed_fields(model), None) is not None or any(
         members.added or members.removed or one.name in model.__pydantic_fields_set__
         for one, members in _collections(model)
     )
@@ -348,7 +386,11 @@ def _is_changed(model: Any) -> bool:
 def _check_owner(session: Session, model: Any) -> None:
     """Check the rules of the object that a changed dataset is a part or a column of."""
     path = model.hdf5_path.rpartition("/")[0]
-    owner = session.root[path] if path else session.root
+    node = node_at(session.source, path or "/")
+    try:
+        owner = session.at(node)
+    except MemberNotFoundError:  # what it is in was moved
+        owner = session.model_of(node)
     _check_rules(owner, path or "/")
 
 
@@ -357,7 +399,8 @@ def _still_there(plan: Plan, model: Any, one: FieldLayout, name: str) -> bool:
     return name in _stored_names(model, one) and path not in plan.removed
 
 
-def _same_attributes(model: Any) -> bool:
+def same_attributes(model: Any) -> bool:
+    """Tell whether the attributes that a model does not declare are those of the file."""
     stored = model._binding.attributes(model)
     return stored.keys() == model._attrs.keys() and all(
         stored[name] is value or _equal_attribute(stored[name], value)
@@ -375,13 +418,86 @@ def _find_graft_changes(plan: Plan, graft: Graft) -> None:
     origin = graft.model._binding.node
     for model in graft.model._binding.session.loaded(origin.source):
         path = plan.home_of(model)
-        if path is not None and next(_changed_fields(model), None):
+        if path is not None and next(changed_fields(model), None):
             raise SchemaError(
                 "an object of another session that was changed there cannot be added",
                 file=origin.file,
                 path=model.hdf5_path,
                 hint="write that session first, or add a copy: obj.model_copy(deep=True)",
             )
+
+
+# -- objects that are moved --------------------------------------------------------------------
+
+
+def _is_here(plan: Plan, item: Any) -> bool:
+    """Tell whether an object is one of the opened file."""
+    binding = item._binding
+    return (
+        binding is not None
+        and plan.session is not None
+        and binding.node.source is plan.session.source
+    )
+
+
+def _find_moves(plan: Plan) -> None:
+    """Find the objects of the file that were taken out in one place and put into another."""
+    if not plan.removed:
+        return
+    assert plan.session is not None
+    pending: list[tuple[str, str, Any]] = []  # path of the owner or above it, path below that, item
+    for model in plan.session.loaded(plan.session.source):
+        pending += [(model.hdf5_path, below, item) for below, item in _put_in(model, new=False)]
+    places: dict[str, tuple[str, str]] = {}
+    while pending:
+        owner, below, item = pending.pop()
+        if isinstance(item, ExternalLink) or not isinstance(item, ConfiguredBaseModel):
+            continue
+        if _is_here(plan, item) and not item._binding.node.gone:  # type: ignore[union-attr]
+            path: str = item._binding.node.path  # type: ignore[union-attr]
+            if plan.is_removed(path) and path not in places:
+                if path == owner or owner.startswith(path + "/"):
+                    raise SchemaError(
+                        "an object cannot be moved into itself",
+                        file=plan.session.file,
+                        path=path,
+                    )
+                places[path] = (owner, below)
+        elif item._binding is None:
+            pending += [(owner, f"{below}/{more}", one) for more, one in _put_in(item, new=True)]
+    for path in places:
+        plan.removed.pop(path, None)
+
+    def place(path: str) -> str:
+        if path not in plan.moves:
+            owner, below = places[path]
+            above = owner
+            while above and above not in places:
+                above = above.rpartition("/")[0]
+            home = place(above) + owner[len(above) :] if above else owner
+            plan.moves[path] = join(home, below)
+        return plan.moves[path]
+
+    for path in places:
+        place(path)
+
+
+def _put_in(model: Any, *, new: bool) -> Iterator[tuple[str, Any]]:
+    """Iterate over what was put into an object, with the paths below it."""
+    for one in layout_of(type(model)).fields.values():
+        if one.name not in model.__dict__:
+            continue
+        value = model.__dict__[one.name]
+        if isinstance(one.marker, Members):
+            exchanged = new or one.name in model.__pydantic_fields_set__
+            for name in value if exchanged else value.added:
+                yield "/".join((*one.groups, name)), value.raw(name)
+        elif (
+            isinstance(one.marker, Child)
+            and value is not None
+            and (new or one.name in model.__pydantic_fields_set__)
+        ):
+            yield "/".join((*one.groups, one.stored)), value
 
 
 # -- new objects -------------------------------------------------------------------------------
@@ -396,24 +512,23 @@ def _place(plan: Plan, parent: str, name: str, item: Any) -> None:
     own = getattr(item, "name", name)
     if own != name:
         raise SchemaError(f"expected the name {name!r}, found {own!r}", path=path, field="name")
-    if plan.home_of(item) is not None:
+    home = plan.home_of(item)
+    if home == path and _is_here(plan, item):
+        return  # it was moved here
+    if home is not None:
         plan.links.append(NewLink(path, item))
-    elif item._binding is not None and not _was_removed_here(plan, item):
+    elif item._binding is not None and item._binding.node.gone:
+        raise SchemaError(
+            "the object was deleted from its file, in a save before",
+            file=item._binding.file,
+            path=item._binding.node.path,
+            hint="to move an object, add it elsewhere before the session is saved",
+        )
+    elif item._binding is not None:
         plan.homes[id(item)] = path
         plan.grafts.append(Graft(path, item))
     else:
         _add_new(plan, path, item)
-
-
-def _was_removed_here(plan: Plan, model: Any) -> bool:
-    if plan.session is not None and model._binding.session is plan.session:
-        raise SchemaError(
-            "an object cannot be moved to another place of its file",
-            file=model._binding.file,
-            path=model.hdf5_path,
-            hint="add a copy there: obj.model_copy(deep=True)",
-        )
-    return False
 
 
 def _add_new(plan: Plan, path: str, model: Any) -> None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -15,6 +16,7 @@ from nwb_ophys.hdf5.bytewise import copy_synced
 from nwb_ophys.hdf5.copying import (
     TreeCopier,
     access_properties,
+    copy_file,
     copy_user_block,
     creation_properties,
 )
@@ -24,10 +26,11 @@ from nwb_ophys.hdf5.nodes import objects_below, root_of
 from nwb_ophys.hdf5.opening import external_files
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.mapper.plan import Plan
+from nwb_ophys.mapper.relinking import find_relinking
 from nwb_ophys.mapper.schema import SchemaUpgradeWarning, write_specifications
 from nwb_ophys.mapper.writer import Writer, relocation
 
-__all__ = ["carry_out", "save_as", "write_plan"]
+__all__ = ["carry_out", "repack_file", "save_as", "write_plan"]
 
 
 def save_as(plan: Plan, target: Path, storage: Storage) -> None:
@@ -38,7 +41,6 @@ def save_as(plan: Plan, target: Path, storage: Storage) -> None:
     session = plan.session
     opened = None if session is None or session.source.path is None else session.source
     onto_itself = opened is not None and Path(opened.path or "").resolve() == target
-    homes = [(item.path, item.model) for item in plan.new]
     with ExitStack() as held:
         with replacing(target) as temporary:
             write_plan(plan, temporary, target, storage)
@@ -46,10 +48,10 @@ def save_as(plan: Plan, target: Path, storage: Storage) -> None:
                 held.enter_context(opened.lock)  # nobody reads until the new file is there
                 opened.suspend()  # some systems replace no file that is open
         if onto_itself and session is not None:
-            session.rebase(homes)
+            session.rebase(plan, in_place=False)
             return
-    for path, model in homes:
-        model.__dict__["hdf5_path"] = path
+    for item in plan.new:
+        item.model.__dict__["hdf5_path"] = item.path
 
 
 def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> None:
@@ -66,6 +68,9 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     relocate = relocation(source.folder, folder)
     if relocate is not None and not _names_files(source):
         relocate = None
+    if plan.moves:
+        _write_moved(plan, source, temporary, storage, relocate)
+        return
     if relocate is None and not plan.drops_objects:
         _copy_bytes(source, temporary)
         if plan.unchanged:
@@ -114,6 +119,35 @@ def carry_out(
                 SchemaUpgradeWarning,
                 stacklevel=4,
             )
+
+
+def _write_moved(
+    plan: Plan, source: Source, temporary: Path, storage: Storage, relocate: Any
+) -> None:
+    """Carry a plan with moves out on a copy, and copy that without what was dropped."""
+    relinking = find_relinking(plan, source)
+    _copy_bytes(source, temporary)
+    with guarded(temporary, access=access_properties(source.id)) as file:
+        carry_out(plan, file, source.folder, storage)
+        relinking.carry_out(file.id)
+    if relocate is not None or plan.drops_objects:
+        repack_file(temporary, temporary, relocate)
+
+
+def repack_file(origin: Path, target: Path, relocate: Any = None) -> None:
+    """Copy a file object by object to another or to itself, without what nothing leads to."""
+    with replacing(target) as temporary, h5py.File(origin, "r") as old:
+        plist, access = creation_properties(old.id), access_properties(old.id)
+        with guarded(temporary, creation=plist, access=access) as new:
+            copy_file(
+                old.id,
+                new.id,
+                source_file=str(origin),
+                target_file=str(target),
+                relocate=relocate,
+                user_block=False,
+            )
+        copy_user_block(str(origin), str(temporary), plist.get_userblock())
 
 
 def _copy_bytes(source: Source, temporary: Path) -> None:

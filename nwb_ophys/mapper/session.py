@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from nwb_ophys.models.dataset import Dataset, DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.problems import Problem, Severity
-from nwb_ophys.storage import is_stream
+from nwb_ophys.storage import Child, Members, is_stream
 
 if TYPE_CHECKING:
     from nwb_ophys.mapper.plan import Plan
@@ -118,7 +118,9 @@ class Session:
 
     @property
     def is_changed(self) -> bool:
-        """Whether a field was assigned, or an object added or removed, since the file was read."""
+        """Whether anything was assigned, added or removed since the file was read."""
+        if any(node.pending is not None for node in list(self.source.nodes.values())):
+            return True
         return any(
             model.__pydantic_fields_set__
             or any(
@@ -128,15 +130,16 @@ class Session:
             for model in self.loaded()
         )
 
-    def rebase(self, homes: Iterable[tuple[str, Any]], plan: Plan | None = None) -> None:
+    def rebase(self, plan: Plan, *, in_place: bool) -> None:
         """Go on with the file as a write just left it.
 
         Parameters
         ----------
-        homes
-            The objects that the write added, and their paths.
         plan
-            What was done to the file itself; None where another file was put in its place.
+            What was done.
+        in_place
+            Whether it was done to the file itself; else another was put in its place, and all
+            objects have new addresses.
         """
         with self.lock:
             main = id(self.source)
@@ -148,11 +151,15 @@ class Session:
             self.source.replaced()
             for node in nodes:
                 node.forget()
-            if plan is not None:
-                nodes = [node for node in nodes if not plan.is_removed(node.path)]
-                moved = [node for node in nodes if node.address in plan.replaced]
-            else:
-                moved = nodes
+            places = [(node, plan.place_of(node.path)) for node in nodes]
+            nodes = []
+            for node, place in places:
+                if place is None:
+                    node.gone = True
+                else:
+                    node.path = place
+                    nodes.append(node)
+            moved = [node for node in nodes if not in_place or node.address in plan.replaced]
             by_address: dict[int, Node] = {node.address: node for node in nodes}
             self.source.renumber(nodes, moved)
             kept = set(map(id, self.source.nodes.values()))
@@ -160,8 +167,8 @@ class Session:
                 same = by_address.get(address)
                 if same is not None and id(same) in kept:
                     self._settle(model, same)
-            for path, model in homes:
-                self._settle(model, node_at(self.source, path))
+            for item in plan.new:
+                self._settle(item.model, node_at(self.source, item.path))
 
     def _settle(self, model: Any, node: Node) -> None:
         """Take the present state of a model for the stored one."""
@@ -418,6 +425,62 @@ class Bound:
                 for name, value in self.node.attributes.items()
                 if name not in declared and name not in TYPE_ATTRIBUTES
             }
+
+    def rename(self, model: Any, name: str) -> None:
+        """Give an object another name in the collection that it is in.
+
+        Raises
+        ------
+        SchemaError
+            Where its name is fixed, or another object has that name.
+        """
+        if name == model.__dict__["name"]:
+            return
+        if self.node.path in self._parts():
+            raise SchemaError(
+                "the name of this object is fixed, as what it is a part of knows it by that",
+                file=self.file,
+                path=self.node.path,
+                field="name",
+            )
+        holders = [one for one in self._collections() if one.holds(model)]
+        for one in holders:
+            one.check_free(name)
+        for one in holders:
+            one.rename(model, name)
+        if holders:
+            return
+        model.__dict__["name"] = name  # it was taken out, and is not put elsewhere yet
+
+    def _collections(self) -> Iterator[Children[Any]]:
+        """Iterate over the collections that may hold the object, those of new objects included."""
+        parent, _, own = self.node.path.rpartition("/")
+        with suppress(NWBError):
+            self.session.root[parent or "/"]
+        owners = self.session.loaded(self.node.source)
+        for owner in owners:
+            for field in layout_of(type(owner)).fields.values():
+                place = "/".join((owner.hdf5_path.rstrip("/"), *field.groups))
+                if isinstance(field.marker, Members) and place == parent:
+                    with suppress(NWBError):
+                        getattr(owner, field.name).get(own)
+        seen = set(map(id, owners))
+        while owners:
+            for value in list(owners.pop().__dict__.values()):
+                if isinstance(value, Children):
+                    yield value
+                    new = [value.raw(one) for one in value.added]
+                    owners += [one for one in new if hasattr(one, "_attrs") and id(one) not in seen]
+                    seen.update(map(id, new))
+
+    def _parts(self) -> set[str]:
+        """List the paths of what loaded objects declare as their parts, by fixed names."""
+        return {
+            "/".join((owner.hdf5_path.rstrip("/"), field.path))
+            for owner in self.session.loaded(self.node.source)
+            for field in layout_of(type(owner)).fields.values()
+            if isinstance(field.marker, Child)
+        }
 
     def pointed(self, value: Any) -> Any:
         """Turn the references in the value of an attribute into models."""

@@ -14,6 +14,7 @@ from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.copying import TreeCopier
 from nwb_ophys.hdf5.datasets import Storage, encode, write_attribute, write_dataset
+from nwb_ophys.hdf5.growing import AsArray, fill, holds_references, write_anew, write_pending
 from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import Source
@@ -62,8 +63,12 @@ class Writer:
             Where an object of another session refers to what cannot be copied with it.
         """
         plan = self.plan
-        for path in plan.removed:
+        moved = {path: self._open(path) for path in plan.moves}
+        for path in (*plan.removed, *plan.moves):
             self._unlink(path)
+        for path, target in sorted(plan.moves.items(), key=lambda move: move[1].count("/")):
+            parent, _, name = target.rpartition("/")
+            h5o.link(moved[path], self._group(parent or "/"), encode_text(name))
         sources = {id(source): source for source in map(_source_of, plan.grafts)}
         for key, source in sources.items():
             self._graft(source, [one for one in plan.grafts if id(_source_of(one)) == key])
@@ -175,6 +180,8 @@ class Writer:
         marker = field.marker
         assert isinstance(marker, (Array, Value))
         group = self._group(parent)
+        if isinstance(value, LazyArray) and value.handle.pending is not None:
+            value = AsArray(value)
         try:
             return write_dataset(group, name, value, marker.dtype, self.storage)
         except NWBError as error:
@@ -223,7 +230,10 @@ class Writer:
 
     def _unlink(self, path: str) -> None:
         parent, _, name = path.rpartition("/")
-        group = h5g.open(self.file.id, encode_text(parent or "/"))
+        try:
+            group = h5g.open(self.file.id, encode_text(parent or "/"))
+        except (KeyError, OSError, RuntimeError, ValueError):
+            return  # it went with what it was in
         if encode_text(name) in group:
             group.unlink(encode_text(name))
 
@@ -264,12 +274,35 @@ class Writer:
     def _rewrite(self, parent: str, name: str, value: Any, field: FieldLayout) -> bool:
         """Write an array over the one that is there, or anew; tell whether it is anew."""
         group = self._group(parent)
+        pending = value.handle.pending if isinstance(value, LazyArray) else None
         if encode_text(name) in group:
             dataset = h5py.Dataset(h5o.open(group, encode_text(name)))
-            dataset[...] = value.isoformat() if hasattr(value, "isoformat") else value
+            if pending is None:
+                if not self._is_own(value, join(parent, name)):
+                    dataset[...] = value.isoformat() if hasattr(value, "isoformat") else value
+            elif isinstance(value, LazyArray) and holds_references(value):
+                self._later.append(lambda: write_pending(dataset.id, pending, self._refer))
+            else:
+                write_pending(dataset.id, pending, None)
             return False
+        if pending is not None and pending.grows:
+            new = write_anew(group, name, value, None)
+            if holds_references(value):
+                self._later.append(lambda: fill(new, value, self._refer))
+            return True
         self._write(parent, name, value, field)
         return True
+
+    def _is_own(self, value: Any, path: str) -> bool:
+        """Tell whether an array is what the dataset at a path holds already."""
+        node = value.handle if isinstance(value, LazyArray) else None
+        session = self.plan.session
+        return (
+            isinstance(node, Node)
+            and session is not None
+            and node.source is session.source
+            and self.plan.place_of(node.path) == path
+        )
 
     def _carry_attributes(
         self, path: str, old: Node, model: Any, fields: dict[str, FieldLayout]

@@ -156,13 +156,16 @@ class ConfiguredBaseModel(BaseModel):
         if name[0] == "_":
             object.__setattr__(self, name, value)
             return
-        if name in ("name", "hdf5_path") and self._binding is not None:
+        if name == "name" and self._binding is not None:
+            self._binding.rename(self, value)
+            return
+        if name == "hdf5_path" and self._binding is not None:
             raise SchemaError(
-                f"an object of a file cannot be given another {name}",
+                "the path of an object is not assigned",
                 file=self._binding.file,
                 path=self.hdf5_path,
                 field=name,
-                hint="add a copy under the new name and delete this one",
+                hint="delete the object from its collection, and add it to another one",
             )
         flat = layout_of(type(self)).flat.get(name)
         if flat is None:

@@ -5,11 +5,30 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 
+from nwb_ophys.errors import SchemaError
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.storage import Internal, NDArray, Value
 
 __all__ = ["Dataset", "DatasetModel"]
+
+
+def extended(data: Any, block: Any, owner: ConfiguredBaseModel) -> Any:
+    """Append rows to an array of any kind, to a stored one in its place."""
+    from nwb_ophys.hdf5.arrays import LazyArray
+    from nwb_ophys.hdf5.pending import conformed
+
+    if isinstance(data, LazyArray):
+        data.append(block)
+        return data
+    array = np.asarray(data)
+    try:
+        rows = conformed(block, array.dtype)
+        return np.concatenate([array, rows])
+    except (ValueError, TypeError) as error:
+        raise SchemaError(
+            f"cannot append: {error}", path=owner.hdf5_path or owner.__dict__.get("name")
+        ) from error
 
 
 class DatasetModel(ConfiguredBaseModel):
@@ -78,6 +97,26 @@ class DatasetModel(ConfiguredBaseModel):
 
     def __getitem__(self, index: Any) -> Any:
         return self._data[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._data[index] = value
+
+    def append(self, block: Any) -> None:
+        """Append rows along the first axis, as in time; a session is to be saved after that.
+
+        Parameters
+        ----------
+        block
+            (row, ...), with the other axes of the array.
+
+        Raises
+        ------
+        SchemaError
+            Where the values do not fit, or the dataset in the file cannot grow.
+        """
+        field = layout_of(type(self)).value
+        assert field is not None
+        setattr(self, field.name, extended(self._data, block, self))
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         return iter(self._data)

@@ -13,6 +13,7 @@ from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Internal, Members, NDArray
 
 if TYPE_CHECKING:  # they load when a field that names them is touched
+    from nwb_ophys.mapper.changes import Change
     from nwb_ophys.models.device import Device, DeviceModel
     from nwb_ophys.models.images import Images
     from nwb_ophys.models.imaging import ImagingPlane
@@ -346,6 +347,27 @@ class NWBFile(NWBContainer, schema="core"):
 
         save(self, compression=compression, progress=progress)
 
+    def changes(self) -> "list[Change]":
+        """List what `save` would write, as far as it is known before.
+
+        Each change has a ``kind``, a ``path`` and a ``detail``, and reads as a sentence.
+
+        Raises
+        ------
+        SchemaError, LinkError
+            Where what was changed does not conform, as `save` would raise.
+        """
+        from nwb_ophys.mapper.changes import list_changes
+
+        return list_changes(self)
+
+    def discard(self) -> None:
+        """Take back what was changed since the session was opened or saved last."""
+        if self._binding is not None:
+            from nwb_ophys.mapper.changes import discard
+
+            discard(self._binding.session)
+
     def __enter__(self) -> Self:
         return self
 
@@ -358,7 +380,11 @@ class NWBFile(NWBContainer, schema="core"):
 
     def _warn_of_changes(self) -> None:
         session = None if self._binding is None else self._binding.session
-        if session is not None and session.source.mode == "r+" and session.is_changed:
+        if session is None or session.source.mode != "r+":
+            return
+        from nwb_ophys.mapper.changes import is_modified
+
+        if is_modified(session):
             import warnings
 
             from nwb_ophys.errors import UnsavedChangesWarning
