@@ -406,6 +406,28 @@ def test_objects_are_renamed_and_moved_with_what_refers_to_them(path):
         assert found.imaging_plane.device.name == "moved device"
 
 
+def test_what_is_moved_is_changed_as_well(arrays):
+    more = np.ones((2, 3, 5), "i2")
+    with nwb.open(arrays, "r+") as session:
+        for name in ("whole", "fixed", "grows"):
+            one = session.acquisition[name]
+            one.name = f"{name}2"
+            one.comments = "new"
+            one.data.unit = "b.u."
+            one.data[3] = 0
+            one.data.append(more)
+        session.save()
+        assert session.acquisition["whole2"].data.shape == (32, 3, 5)
+    with h5py.File(arrays) as file:
+        for name in ("whole", "fixed", "grows"):
+            group = file[f"acquisition/{name}2"]
+            assert group.attrs["comments"] == "new"
+            assert group["data"].attrs["unit"] == "b.u."
+            assert group["data"].attrs["conversion"] == 1.0
+            assert not group["data"][3].any()
+            np.testing.assert_array_equal(group["data"][30:], more)
+
+
 def test_names_are_swapped(path):
     with nwb.open(path, "r+") as session:
         one, two = session.acquisition.add(series("one", 3)), series("two", 4)

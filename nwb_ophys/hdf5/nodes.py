@@ -152,8 +152,11 @@ class Node:
                         raise DataError(
                             "the object was deleted from the file", file=self.file, path=self.path
                         )
-                    with explained(source, self.path, "the object cannot be opened"):
-                        own = self._id = h5o.open(file, encode_text(self.path))
+                    path = self.path
+                    if source.place_of is not None:
+                        path = source.place_of(path) or path
+                    with explained(source, path, "the object cannot be opened"):
+                        own = self._id = h5o.open(file, encode_text(path))
         return own
 
     def release(self) -> None:

@@ -122,6 +122,8 @@ class Source:
         self._suspended = False
         self.lent = False
         """Whether a save reads and writes through the handle just now."""
+        self.place_of: Callable[[str], str | None] | None = None
+        """Where objects lie that a save has moved, by the paths that they are known by."""
         if isinstance(target, (str, os.PathLike)):
             self.path: str | None = os.path.abspath(os.fspath(target))
             self.file = os.fspath(target)
@@ -235,7 +237,7 @@ class Source:
             try:
                 yield self._lend
             finally:
-                self.lent = False
+                self.lent, self.place_of = False, None
                 self._file = self._headers = self._raw = None
                 self._suspended = True
                 for node in list(self.nodes.values()):

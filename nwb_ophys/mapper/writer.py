@@ -69,6 +69,8 @@ class Writer:
         for path, target in sorted(plan.moves.items(), key=lambda move: move[1].count("/")):
             parent, _, name = target.rpartition("/")
             h5o.link(moved[path], self._group(parent or "/"), encode_text(name))
+        if plan.session is not None and plan.session.source.lent:
+            plan.session.source.place_of = plan.place_of
         sources = {id(source): source for source in map(_source_of, plan.grafts)}
         for key, source in sources.items():
             self._graft(source, [one for one in plan.grafts if id(_source_of(one)) == key])
