@@ -322,7 +322,9 @@ class DynamicTable(Container, schema="hdmf-common"):
             self.id = ElementIdentifiers(array=np.arange(count))
         return column
 
-    def add_rows(self, rows: Any, *, ids: Sequence[int] | None = None) -> None:
+    def add_rows(
+        self, rows: Any = None, *, ids: Sequence[int] | None = None, **columns: Any
+    ) -> None:
         """Append rows, all at once; nothing changes where one of them is refused.
 
         Parameters
@@ -330,6 +332,8 @@ class DynamicTable(Container, schema="hdmf-common"):
         rows
             A mapping of every column to its new values, one a row (in a ragged column one sequence
             a row); or a data frame; or a list of mappings, one a row.
+        columns
+            The new values of each column by its name, instead of ``rows``.
         ids
             The identifiers of the rows; counted on from the largest where they are not given.
 
@@ -341,7 +345,7 @@ class DynamicTable(Container, schema="hdmf-common"):
         """
         from nwb_ophys.rows import append_rows
 
-        append_rows(self, rows, ids)
+        append_rows(self, columns if rows is None else rows, ids)
 
     def _put(
         self,
