@@ -53,7 +53,8 @@ def write_segmentation(
         The name of the traces in each container. Where None, it is that of the table where that
         was chosen; else "plane0", as suite2p's reader wants it, where there is all that suite2p
         writes (fluorescence, neuropil, deconvolved, accepted, a mean image), with dF/F as
-        "RoiResponseSeries"; else "RoiResponseSeries".
+        "RoiResponseSeries"; else "RoiResponseSeries". roiextractors finds the latter only, and
+        needs masks stored as images.
     replace
         Whether a table of that name goes, with its traces and images, in exchange for this one.
     compression, progress
