@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from nwb_ophys.errors import DataError, NWBError, SchemaError, TooLargeError
 
+from .arraylike import ArrayLike
 from .boxes import Block
 from .decoding import decode, decoded_dtype
 from .fetching import FILTERS, Fetch, Stored, fetch, reason_of
@@ -88,7 +89,7 @@ class _Storage(NamedTuple):
     cells: tuple[int, ...]
 
 
-class LazyArray:
+class LazyArray(ArrayLike):
     """A dataset in a file, read when indexed.
 
     Every index gives what it would give on the whole array in numpy: basic, boolean, of integer

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.layout import layout_of
@@ -31,7 +32,7 @@ def extended(data: Any, block: Any, owner: ConfiguredBaseModel) -> Any:
         ) from error
 
 
-class DatasetModel(ConfiguredBaseModel):
+class DatasetModel(ConfiguredBaseModel, NDArrayOperatorsMixin):
     """An object that is a dataset: an array with attributes, which behaves as the array."""
 
     @classmethod
@@ -128,17 +129,45 @@ class DatasetModel(ConfiguredBaseModel):
             return array
         return np.asarray(data, dtype)
 
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return function(*_arrays(args), **_arrays(kwargs))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return getattr(ufunc, method)(*_arrays(inputs), **_arrays(kwargs))
+
+    __ne__ = object.__ne__  # models compare by identity
+
     def __float__(self) -> float:
         return float(self._data)
 
     def __int__(self) -> int:
         return int(self._data)
 
+    def _axes(self) -> tuple[str, ...]:
+        """Name the axes as the schema does, but for what says that they count something."""
+        field = layout_of(type(self)).value
+        declared: Any = field.marker.shape if field is not None else None  # type: ignore[attr-defined]
+        choices = declared if declared and isinstance(declared[0], tuple) else [declared or ()]
+        fitting = [one for one in choices if len(one) == self.ndim]
+        names = fitting[0] if fitting else [f"dim{place}" for place in range(self.ndim)]
+        return tuple(str(name).removeprefix("num_") for name in names)
+
     def _summary(self) -> str:
         data = self._data
         if data is None:
             return "no data"
         return f"{self.dtype} {self.shape}" if hasattr(data, "shape") else repr(data)
+
+
+def _arrays(value: Any) -> Any:
+    """Put the arrays of models in the place of the models, among the arguments of a function."""
+    if isinstance(value, DatasetModel):
+        return value._data
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_arrays, value))
+    if isinstance(value, dict):
+        return {name: _arrays(one) for name, one in value.items()}
+    return value
 
 
 class Dataset(DatasetModel):

@@ -179,6 +179,47 @@ class TimeSeries(NWBDataInterface, schema="core"):
         times: np.ndarray[Any, Any] = start.value + samples / start.rate
         return times
 
+    def to_xarray(self) -> Any:
+        """Give the data with named axes, times in seconds as coordinates, units as attributes.
+
+        Needs xarray (``pip install 'nwb-ophys[xarray]'``). Where dask is installed too, stored
+        data stay in the file until they are computed; without it they are loaded.
+
+        Returns
+        -------
+        xarray.DataArray
+            With dimensions (time, ...), the values as they are stored: ``conversion`` and
+            ``offset`` are attributes.
+
+        Raises
+        ------
+        SchemaError
+            Where the series has no data, or neither timestamps nor a rate.
+        """
+        import importlib.util
+
+        import xarray
+
+        if self.data is None or self.data._data is None:
+            raise SchemaError("the series has no data", path=self.hdf5_path, field="data")
+        values: Any = self.data._data
+        if hasattr(values, "to_dask") and importlib.util.find_spec("dask") is not None:
+            values = values.to_dask()
+        times = self.get_timestamps()
+        names = self.data._axes()
+        told = {name: getattr(self.data, name) for name in ("unit", "conversion", "offset")}
+        return xarray.DataArray(
+            values,
+            dims=("time", *names[1:]),
+            coords={"time": ("time", times, {"units": "s"})},
+            name=self.name,
+            attrs={
+                "units": told["unit"],
+                **{name: one for name, one in told.items() if name != "unit" and one is not None},
+                "description": self.description or "",
+            },
+        )
+
     def _summary(self) -> str:
         data = self.data
         parts = [] if data is None else [data._summary(), str(data.unit)]
