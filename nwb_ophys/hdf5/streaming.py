@@ -224,7 +224,7 @@ def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, **option
         return np.asarray(np.sum(block, axis=axes, dtype=dtype or np.float64, keepdims=True))
 
     total = _streamed(a, axes, part, np.add)
-    kind = dtype or (a.dtype if a.dtype.kind == "f" else np.float64)
+    kind = dtype or (a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.float64)
     return _finished((total / count).astype(kind), axes, keepdims)
 
 
@@ -258,7 +258,7 @@ def _var(
     left = max(count - ddof, 0)
     if not left:
         return np.var(np.asarray(a), axis, dtype, out, ddof, keepdims=_kept(keepdims))
-    kind = dtype or (a.dtype if a.dtype.kind == "f" else np.float64)
+    kind = dtype or (a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.float64)
     return _finished((squares / left).astype(kind), axes, keepdims)
 
 
