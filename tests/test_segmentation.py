@@ -418,8 +418,10 @@ def test_where_no_roi_was_found(path: Path) -> None:
         accepted=np.zeros(0, bool),
         rate=RATE,
     )
+    nwb.write_segmentation(path, nothing, kinds="voxel", name="deep")
+    assert nwb.read_segmentation(path, "deep").shape == (COLUMNS, ROWS, 1)
     nwb.write_segmentation(path, nothing, kinds=("pixel", "image"))
-    read = nwb.read_segmentation(path, axes="yx")
+    read = nwb.read_segmentation(path, "PlaneSegmentation", axes="yx")
     assert len(read) == 0
     assert read.shape == (ROWS, COLUMNS)
     assert read.fluorescence.shape == (SAMPLES, 0)

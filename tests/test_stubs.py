@@ -42,6 +42,13 @@ movie = nwb.TwoPhotonSeries(
     name="movie", data=np.zeros((3, 4, 5)), unit="n.a.", rate=30.0, imaging_plane=plane
 )
 session.acquisition.add(movie)
+result = nwb.Segmentation(
+    masks=np.zeros((2, 4, 5)), axes="yx", fluorescence=np.zeros((3, 2)), columns={"snr": [1, 2]}
+)
+areas: np.ndarray[Any, Any] = result.select([True, False]).masks.areas()
+nwb.write_segmentation("out.nwb", result, kinds=("pixel", "image"), replace=True)
+back: nwb.Segmentation = nwb.read_segmentation("out.nwb", name=None, axes="yx")
+imported: nwb.Segmentation = nwb.Segmentation.from_suite2p("suite2p", plane=0)
 rate: float | None = movie.rate
 location: str = movie.imaging_plane.location
 nwb.write(session, "out.nwb", overwrite=False, compression="gzip", progress=True)

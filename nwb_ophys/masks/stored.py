@@ -75,7 +75,7 @@ class StoredMasks:
         shape = plane_shape(self.table)
         if shape is not None and len(self.axes) == len(shape) + 1:
             # Planes imaged one by one have movies of two axes, and masks of three.
-            depth = self.read().extent[-1]
+            depth = max(1, self.read().extent[-1])
             return (*shape, depth)
         return shape if shape is not None and len(shape) == len(self.axes) else None
 

@@ -114,7 +114,7 @@ def _sized(result: Segmentation, movie: Any) -> Segmentation:
         flat = result.masks.flat
         if flat.ndim < len(frame):
             raise _unlike(movie, f"masks have {flat.ndim} axes", frame)
-        shape = (*frame, *flat.extent[len(frame) :])
+        shape = (*frame, *(max(1, size) for size in flat.extent[len(frame) :]))
         try:
             flat.check_within(shape)
         except SchemaError as error:

@@ -179,7 +179,7 @@ def _with_shape(flat: FlatMasks, table: Any, writer: Writer, images: dict[str, A
         return flat
     for shape in _shapes(table, writer, images, flat.ndim):
         if len(shape) == flat.ndim - 1:
-            shape = (*shape, flat.extent[-1])
+            shape = (*shape, max(1, flat.extent[-1]))
         fits = len(shape) == flat.ndim and all(
             have <= size for have, size in zip(flat.extent, shape, strict=True)
         )
