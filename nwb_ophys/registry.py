@@ -1,8 +1,9 @@
 """The registry: which class stands for a neurodata type of a namespace.
 
-Hand-written models enter themselves when they are defined. Any other type is given a class that
-derives from the nearest base that has one, named after the type, so that nothing in a file is
-without a class. Its members stay reachable through that base.
+Hand-written models enter themselves when they are defined. Any other type is given a class that is
+built from its specification when it is first asked for (`nwb_ophys.generated`). Where that cannot
+be had or followed, the class derives from the nearest base that is known, so that nothing in a file
+is without a class; its members stay reachable through that base.
 """
 
 from __future__ import annotations
@@ -17,29 +18,29 @@ from nwb_ophys.models import HOMES
 if TYPE_CHECKING:
     from nwb_ophys.specs import Catalog
 
-__all__ = ["get_type", "hand_written", "register", "resolve"]
+__all__ = ["OFFICIAL", "get_type", "hand_written", "nearest", "register", "resolve"]
 
 _HAND_WRITTEN: dict[tuple[str, str], type[Any]] = {}
 _DERIVED: dict[tuple[str, str, type[Any]], type[Any]] = {}
 
 # Through schema 2.1 the table family belonged to core, so a name is looked up in either.
-_FAMILY = ("core", "hdmf-common", "hdmf-experimental")
+OFFICIAL = ("core", "hdmf-common", "hdmf-experimental")
 
 
 def register(cls: type[Any]) -> None:
     """Enter a hand-written model under its namespace and type."""
-    if cls.namespace in _FAMILY and cls.__module__.startswith("nwb_ophys.models."):
+    if cls.namespace in OFFICIAL and cls.__module__.startswith("nwb_ophys.models."):
         _HAND_WRITTEN[cls.namespace, cls.neurodata_type] = cls
 
 
 def hand_written(namespace: str, name: str) -> type[Any] | None:
     """Find the hand-written model of a type; its module loads now."""
-    if namespace not in _FAMILY:
+    if namespace not in OFFICIAL:
         return None
     home = HOMES.get(name)
     if home is not None:
         importlib.import_module(f"nwb_ophys.models.{home}")
-    for family in (namespace, *_FAMILY):
+    for family in (namespace, *OFFICIAL):
         found = _HAND_WRITTEN.get((family, name))
         if found is not None:
             return found
@@ -47,7 +48,7 @@ def hand_written(namespace: str, name: str) -> type[Any] | None:
 
 
 def resolve(namespace: str, name: str, catalog: Catalog | None, fallback: type[Any]) -> type[Any]:
-    """Give the class of a type: hand-written, else derived from the nearest base that is.
+    """Give the class of a type: hand-written, else generated from its specification.
 
     Parameters
     ----------
@@ -61,20 +62,30 @@ def resolve(namespace: str, name: str, catalog: Catalog | None, fallback: type[A
     found = hand_written(namespace, name)
     if found is not None:
         return found
+    if catalog is not None and catalog.get(namespace, name) is not None:
+        from nwb_ophys.generated.families import family_of
+
+        return family_of(catalog).class_of(namespace, name)
+    return _derive(namespace, name, fallback)
+
+
+def nearest(namespace: str, name: str, catalog: Catalog, fallback: type[Any]) -> type[Any]:
+    """Derive a class from the nearest base that is hand-written or official."""
+    from nwb_ophys.specs import Catalog
+
+    official = Catalog.packed()
     base = fallback
-    if catalog is not None:
-        for entry in catalog.bases(namespace, name):
-            nearest = hand_written(entry.namespace, entry.name)
-            if nearest is not None:
-                base = nearest
-                break
+    for entry in catalog.bases(namespace, name):
+        if official.get(entry.namespace, entry.name) is not None:
+            base = resolve(entry.namespace, entry.name, official, fallback)
+            break
     return _derive(namespace, name, base)
 
 
 def get_type(namespace: str, name: str) -> type[Any]:
     """Give the class of a type of the official schemas, for reading and for authoring.
 
-    A type without a hand-written model is known as the nearest base that has one.
+    A type without a hand-written model has a class that is built from its specification.
 
     Parameters
     ----------

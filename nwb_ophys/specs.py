@@ -142,6 +142,8 @@ class Catalog:
         self._problems: list[str] = []
         self._entries: dict[tuple[str, str], TypeEntry | None] = {}
         self._documents: dict[tuple[str, str], Any] = {}
+        self.family: Any = None
+        """The classes of its types, where any was asked for (`nwb_ophys.generated.families`)."""
 
     @classmethod
     def packed(cls) -> Catalog:
@@ -214,8 +216,13 @@ class Catalog:
         found = self._find(namespace, name)
         if found is None:
             raise MemberNotFoundError(f"the namespace {namespace!r} has no type {name!r}")
-        document = found.catalog._document(found.namespace, found.record["source"])
+        document = found.catalog.document(found.namespace, found.record["source"])
         return next(spec for each, _, spec in defined_types(document) if each == name)
+
+    def includes(self, namespace: str) -> list[str]:
+        """Name the namespaces that a namespace includes; none for one that is unknown."""
+        index = self._index(namespace)
+        return list(index["includes"]) if index is not None else []
 
     def _entry(self, namespace: str, name: str) -> TypeEntry | None:
         found = self._find(namespace, name)
@@ -257,7 +264,14 @@ class Catalog:
             self._problems += problems
         return self._indexes.get(namespace)
 
-    def _document(self, namespace: str, source: str) -> Any:
+    def document(self, namespace: str, source: str) -> Any:
+        """Return a parsed source, shared by all callers: do not change it.
+
+        Raises
+        ------
+        ValueError
+            When its text is no JSON.
+        """
         key = namespace, source
         if key not in self._documents:
             self._documents[key] = json.loads(self.namespaces[namespace].sources[source])

@@ -152,6 +152,41 @@ def is_list(annotation: Any) -> bool:
     return any(get_origin(arg) is list for arg in alternatives(annotation))
 
 
+class Later:
+    """Model classes that an annotation stands for, made when they are first asked for.
+
+    Parameters
+    ----------
+    find
+        Gives the classes.
+    shown
+        What they are, for people.
+    """
+
+    __slots__ = ("_find", "_found", "shown")
+
+    def __init__(self, find: Callable[[], tuple[type, ...]], shown: str) -> None:
+        self._find = find
+        self._found: tuple[type, ...] | None = None
+        self.shown = shown
+
+    def __call__(self) -> tuple[type, ...]:
+        """Give the classes."""
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def __repr__(self) -> str:
+        return self.shown
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _found_later, (self(), self.shown)
+
+
+def _found_later(found: tuple[type, ...], shown: str) -> Later:
+    return Later(lambda: found, shown)
+
+
 @cache
 def model_types(annotation: Any) -> tuple[type, ...]:
     """Find the model classes that an annotation names, those in ``Children[...]`` included."""
@@ -168,6 +203,8 @@ def _model_types(annotation: Any, names: Mapping[str, Any] | None) -> tuple[type
     for arg in alternatives(annotation):
         if get_origin(arg) is Children:
             found.extend(_model_types(get_args(arg)[0], names))
+        elif isinstance(arg, Later):
+            found.extend(arg())
         elif isinstance(arg, (ForwardRef, str)):
             if names is None:
                 raise TypeError(f"the annotation {arg!r} is not resolved yet")
@@ -223,6 +260,12 @@ def _check_texts(array: np.ndarray[Any, Any]) -> None:
 
 def _from_sequence(value: Any, dtype: DTypeSpec) -> np.ndarray[Any, Any]:
     if isinstance(dtype, tuple):
+        if (
+            isinstance(value, tuple)
+            and len(value) == len(dtype)
+            and not isinstance(value[0], (tuple, list))
+        ):
+            return _rows([value], dtype)[0:1].reshape(())
         return _rows(value, dtype)
     if dtype == "reference":
         # numpy would take objects that behave as arrays apart.
@@ -253,7 +296,10 @@ def _rows(value: Any, dtype: tuple[tuple[str, str], ...]) -> np.ndarray[Any, Any
     return rows
 
 
-_COMPOUND_MEMBERS = {"text": object, "reference": object}
+_COMPOUND_MEMBERS = {
+    **dict.fromkeys(("text", "ascii", "isodatetime", "reference", "any"), object),
+    "numeric": "float64",
+}
 
 
 def _has_text(value: Any) -> bool:
@@ -273,6 +319,19 @@ class _Typed(Marker):
         if is_list(annotation):
             return _optional(lambda value: _as_list(dtype, value), annotation)
         return _optional(lambda value: as_array(value, dtype, shape), annotation)
+
+
+def _fixed(check: Callable[[Any], Any], fixed: Any) -> Callable[[Any], Any]:
+    if fixed is None:
+        return check
+
+    def check_fixed(value: Any) -> Any:
+        value = check(value)
+        if value is not None and not is_stream(value) and not np.array_equal(value, fixed):
+            raise ValueError(f"the schema fixes it at {fixed!r}, found {value!r}")
+        return value
+
+    return check_fixed
 
 
 def _as_list(dtype: DTypeSpec, value: Any) -> list[Any]:
@@ -304,21 +363,24 @@ class Attr(_Typed):
     always: bool = False
 
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
-        check = super()._validator(annotation)
-        if self.fixed is None:
-            return check
-
-        def check_fixed(value: Any) -> Any:
-            value = check(value)
-            if value is not None and value != self.fixed:
-                raise ValueError(f"the schema fixes it at {self.fixed!r}, found {value!r}")
-            return value
-
-        return check_fixed
+        return _fixed(super()._validator(annotation), self.fixed)
 
 
 class Value(_Typed):
-    """The data of a dataset that is a model of its own."""
+    """The data of a dataset that is a model of its own.
+
+    Parameters
+    ----------
+    dtype, shape
+        What the schema says of it; ``()`` is a scalar.
+    fixed
+        The only value that the schema allows.
+    """
+
+    fixed: Any = None
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        return _fixed(super()._validator(annotation), self.fixed)
 
 
 class Array(_Typed):
@@ -330,9 +392,15 @@ class Array(_Typed):
         What the schema says of it; ``()`` is a scalar.
     path
         Where it lies below the object, where that is not the field's name.
+    fixed
+        The only value that the schema allows. It is always written.
     """
 
     path: str | None = None
+    fixed: Any = None
+
+    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        return _fixed(super()._validator(annotation), self.fixed)
 
 
 class Child(Marker):

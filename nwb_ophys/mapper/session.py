@@ -233,7 +233,7 @@ class Session:
                 # a part of its own, or a type that older schemas did not have yet.
                 if issubclass(first, cls):
                     cls = first
-                else:
+                elif not _of_the_type(cls, declared):
                     wanted = " or ".join(one.__name__ for one in declared)
                     self.problem(node.path, "", "type", f"expected {wanted}, found {cls.__name__}")
                     if node.path == "/":  # whatever it says, it is the file
@@ -274,7 +274,18 @@ class Session:
                 f"the type {name!r} of namespace {namespace!r} is specified nowhere",
                 "warning",
             )
-        return registry.resolve(namespace, name, catalog, fallback)
+        cls = registry.resolve(namespace, name, catalog, fallback)
+        family = catalog.family
+        if family is not None and (namespace, name) in family.broken:
+            self.problem(
+                node.path,
+                "neurodata_type",
+                "specification",
+                f"the specification of {name!r} of namespace {namespace!r} cannot be followed: "
+                f"{family.broken[namespace, name]}",
+                "warning",
+            )
+        return cls
 
     def catalog(self, source: Source) -> Catalog:
         """Give the types that a file's cached specifications define, read when first needed."""
@@ -356,6 +367,15 @@ class Session:
             image = source.image()
             return _from_image, (image, source.file, source.external)
         return _from_path, (source.path, source.identity, source.external)
+
+
+def _of_the_type(cls: type[Any], declared: tuple[type[Any], ...]) -> bool:
+    """Tell whether a class is a subtype of a type that one of the declared parts is of."""
+    for kind in declared:
+        own: Any = next(base for base in kind.__mro__ if "neurodata_type" in base.__dict__)
+        if own.neurodata_type is not None and issubclass(cls, own):
+            return True
+    return False
 
 
 def _from_path(path: str, identity: Identity, external: ExternalPolicy) -> Session:

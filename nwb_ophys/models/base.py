@@ -1,6 +1,7 @@
 """What all models stand on: loading on first touch, identity, copies, dumps."""
 
 import copy
+import copyreg
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -36,7 +37,30 @@ class LinkML_Meta(BaseModel):  # noqa: N801  (the name that the reference docume
     tree_root: bool = False
 
 
-class ConfiguredBaseModel(BaseModel):
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class ModelType(ModelMetaclass):
+    """The type of all model classes, known to pickle: those built at run time have no module."""
+
+
+def _reduce_class(cls: Any) -> Any:
+    origin = cls.__dict__.get("__nwb_origin__")
+    return cls.__qualname__ if origin is None else (_restore_class, (origin,))
+
+
+def _restore_class(origin: Any) -> type[Any]:
+    cls: type[Any] = origin.restore()
+    return cls
+
+
+copyreg.pickle(ModelType, _reduce_class)
+
+
+class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
     """Base of all models.
 
     A model of an opened file holds nothing at first: each field is read when it is first touched,
