@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 
 import nwb_ophys as nwb
 from benchmarks.files import MOVIE, Files
-from benchmarks.registry import benchmark, faster
+from benchmarks.registry import benchmark, faster, growth
 from benchmarks.timing import Comparison, compare, seconds
+from nwb_ophys.hdf5.workers import thread_count
 
 Read = Callable[[Any], Any]
 """Reads something of a movie."""
@@ -89,6 +91,74 @@ def frames_gzip_pynwb(files: Files) -> Comparison:
             io.read().acquisition["TwoPhotonSeries"].data,
             _frames(files),
         )
+
+
+@benchmark(
+    "pixel-plain",
+    "read a pixel's {frames:,} samples of an uncompressed movie",
+    against="h5py",
+    target=faster(0.95),
+)
+def pixel_plain(files: Files) -> Comparison:
+    return _reading(files, files.plain_movie(), lambda movie: movie[:, 200, 300])
+
+
+@benchmark(
+    "mean-gzip",
+    "average a gzip movie of {frames:,} frames over time",
+    against="h5py and numpy",
+    target=faster(2),
+)
+def mean_gzip(files: Files) -> Comparison:
+    return _reading(files, files.gzip_movie(), lambda movie: np.mean(movie, axis=0))
+
+
+@growth("chunks", "open, read the first frame, by number of chunks in the movie")
+def first_frame_by_chunks(files: Files) -> dict[int, list[float]]:
+    paths = {count: files.many_chunks(count) for count in files.scale.chunks}
+
+    def read(path: Path) -> None:
+        with nwb.open(path) as session:
+            session.acquisition["frames"].data[0]
+
+    return _rounds(files, {count: partial(read, path) for count, path in paths.items()})
+
+
+@growth("frames", "read so many frames of a gzip movie")
+def by_frames(files: Files) -> dict[int, list[float]]:
+    counts = [files.scale.frames * share // 8 for share in (1, 2, 4, 8)]
+
+    def read(count: int) -> None:
+        with nwb.open(files.gzip_movie()) as session:
+            session.acquisition["TwoPhotonSeries"].data[:count]
+
+    return _rounds(files, {count: partial(read, count) for count in counts})
+
+
+@growth("threads", "read a gzip movie whole, by number of threads")
+def by_threads(files: Files) -> dict[int, list[float]]:
+    usual = thread_count()
+
+    def read(count: int) -> None:
+        nwb.configure(threads=count)
+        with nwb.open(files.gzip_movie()) as session:
+            session.acquisition["TwoPhotonSeries"].data[:]
+
+    try:
+        counts = sorted({1, 2, usual})
+        return _rounds(files, {count: partial(read, count) for count in counts})
+    finally:
+        nwb.configure(threads=usual)
+
+
+def _rounds(files: Files, works: dict[int, Callable[[], None]]) -> dict[int, list[float]]:
+    samples: dict[int, list[float]] = {count: [] for count in works}
+    for work in works.values():
+        work()
+    for _ in range(files.scale.rounds):
+        for count, work in works.items():
+            samples[count].append(seconds(work)())
+    return samples
 
 
 def _reading(files: Files, path: Path, read: Read) -> Comparison:

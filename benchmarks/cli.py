@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results, failed = _run(names, Files(Path(folder), scale))
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    if options.chart is not None:
+        from benchmarks.chart import draw
+
+        draw(results["results"], options.chart)
     return int(failed)
 
 
@@ -90,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     sizes.add_argument("--small", action="store_true", help="once, in small sizes: does it run?")
     sizes.add_argument("--full", action="store_true", help="in the largest sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
+    parser.add_argument(
+        "--chart", type=Path, metavar="PNG", help="also draw the ratios there; needs matplotlib"
+    )
     parser.add_argument(
         "--folder",
         type=Path,

@@ -42,6 +42,8 @@ class Scale:
         Megabytes of the file to copy.
     growth
         The numbers of `TimeSeries` over which growth is shown.
+    chunks
+        The numbers of chunks over which growth is shown.
     segmented, trace_samples
         Regions of interest of a result to write, and the samples of the trace of each.
     """
@@ -56,11 +58,12 @@ class Scale:
     random_frames: int
     copied_mb: int
     growth: tuple[int, ...]
+    chunks: tuple[int, ...] = (100, 10_000, 100_000)
     segmented: int = 5000
     trace_samples: int = 20000
 
 
-SMALL = Scale("small", 1, 0, 50, 5, 20, 40, 3, 2, (5, 50), segmented=30, trace_samples=200)
+SMALL = Scale("small", 1, 0, 50, 5, 20, 40, 3, 2, (5, 50), (5, 50), segmented=30, trace_samples=200)
 NORMAL = Scale("normal", 15, 30, 2000, 20, 500, 400, 50, 200, (20, 200, 2000))
 FULL = Scale("full", 25, 60, 2000, 20, 500, 1000, 50, 1000, (20, 200, 2000, 20000))
 
@@ -109,6 +112,10 @@ class Files:
         """Give a file with an uncompressed movie."""
         frames = self.scale.frames
         return self._made("plain.nwb", lambda path: _write_plain_movie(path, frames))
+
+    def many_chunks(self, count: int) -> Path:
+        """Give a file with a movie of tiny compressed frames, each a chunk."""
+        return self._made(f"chunks-{count}.nwb", lambda path: _write_chunks(path, count))
 
     def to_copy(self) -> Path:
         """Give a file of compressed chunks, as large as the scale asks."""
@@ -216,6 +223,24 @@ def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray[Any, np.dtype[np.int
 
 def _write_plain_movie(path: Path, frames: int) -> None:
     _write_movie(path, np.resize(_noise((20, 512, 512), 0), (frames, 512, 512)))
+
+
+def _write_chunks(path: Path, count: int) -> None:
+    from pynwb import TimeSeries
+
+    session = _new_session()
+    session.add_acquisition(TimeSeries(name="frames", data=np.zeros((1, 4, 4)), unit="V", rate=1.0))
+    _write(session, path)
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file["acquisition/frames/data"].attrs)
+        del file["acquisition/frames/data"]
+        data = file["acquisition/frames"].create_dataset(
+            "data", (count, 4, 4), "i2", chunks=(1, 4, 4), compression="gzip"
+        )
+        data.attrs.update(attributes)
+        chunk = zlib.compress(np.arange(16, dtype="i2").tobytes(), 1)
+        for number in range(count):
+            data.id.write_direct_chunk((number, 0, 0), chunk)
 
 
 def _write_gzip_movie(path: Path, frames: int) -> None:
