@@ -51,7 +51,7 @@ def held(value: Any, file: h5py.File | None = None) -> Any:
     if isinstance(value, ConfiguredBaseModel):
         return "object", address(value, file)
     if isinstance(value, LazyArray):
-        value = value[()]
+        return held(value[()], file)
     return elements(value, lambda item: held(item, file))
 
 

@@ -271,3 +271,34 @@ def test_an_unchanged_file_stays_as_it_is(file: Path) -> None:
 
 def test_every_value_is_what_h5py_reads(file: Path) -> None:
     assert wrong_values(file) == []
+
+
+# -- the format that had the name of 2.0b before -------------------------------------------------
+
+
+def test_what_was_written_before_2_0b_was_settled_opens() -> None:
+    early = FOLDER / "early-1.2.0.nwb"
+    with nwb.open(early) as session:
+        assert session.session_start_time == datetime(2018, 2, 3, 4, 5, 6)
+        movie = session.acquisition["movie"]
+        assert type(movie) is nwb.TwoPhotonSeries
+        assert movie.attrs["source"] == "a microscope"
+        assert np.array_equal(movie.data, v.MOVIE.astype("i1"))
+        assert (movie.rate, movie.imaging_plane) == (10.0, session.imaging_planes["plane"])
+        raw = session[f"{OPHYS}/Fluorescence/raw"]
+        assert np.array_equal(raw.data, v.RESPONSES)
+        # A region of a table of regions of masks.
+        cells = session[f"{MASKS}/cells"]
+        rois = raw.rois.array[()]
+        assert rois.target is cells.children["rois"]
+        assert [row["name"] for row in rois[()]] == ["roi0", "roi1"]
+        assert [row["pixel_mask"].target for row in rois[()]] == [cells.children["pixel_masks"]] * 2
+        rows = cells.children["rois"].array[()]
+        pixels = rows[2]["pixel_mask"]
+        assert pixels.target is cells.children["pixel_masks"]
+        assert [tuple(point) for point in pixels[()]] == v.PIXEL_MASKS[2]
+        unknown = {one.path for one in session.problems if one.rule == "unknown-type"}
+        masks = {f"{MASKS}/cells/{name}" for name in ("image_masks", "pixel_masks", "rois")}
+        assert unknown == {*masks, f"{OPHYS}/Fluorescence/raw/rois"}
+    assert wrong_values(early) == []
+    assert_roundtrip(early)

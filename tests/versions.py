@@ -32,8 +32,8 @@ __all__ = [
     "writer",
 ]
 
-FILES = [FOLDER / name for name in MANIFEST]
-RELEASES = [entry["schema"] for entry in MANIFEST.values()]
+FILES = [FOLDER / name for name in MANIFEST if name.startswith("schema-")]
+RELEASES = [MANIFEST[file.name]["schema"] for file in FILES]
 START = datetime(2019, 5, 4, 3, 2, 1, 123456, tzinfo=timezone(timedelta(hours=-7)))
 OPHYS, MASKS = "/processing/ophys", "/processing/ophys/ImageSegmentation"
 BEHAVIOR = "/processing/behavior"

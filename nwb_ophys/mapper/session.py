@@ -57,8 +57,11 @@ class Region:
         """Read the part, flattened where it is no block, and give ``part[index]``."""
         import h5py
 
+        from nwb_ophys.hdf5.decoding import decode
+
         with self.node.lock:
-            part = h5py.Dataset(self.node.id)[self.reference]
+            dataset = h5py.Dataset(self.node.id)
+            part = decode(np.asarray(dataset[self.reference]), self.node.resolve, dataset.dtype)
         return part[index]
 
 
