@@ -18,7 +18,13 @@ from benchmarks.report import Table, as_json, growth_as_json, growth_line, machi
 
 __all__ = ["main"]
 
-for _theme in ("starting", "objects", "arrays", "segmentation"):  # in this order they are run
+for _theme in (
+    "starting",
+    "objects",
+    "arrays",
+    "segmentation",
+    "editing",
+):  # in this order they are run
     importlib.import_module(f"benchmarks.{_theme}")
 
 

@@ -46,6 +46,8 @@ class Scale:
         The numbers of chunks over which growth is shown.
     segmented, trace_samples
         Regions of interest of a result to write, and the samples of the trace of each.
+    edited_mb, added_mb
+        Megabytes of the file to change in place, and of what is added to it.
     """
 
     name: str
@@ -61,9 +63,27 @@ class Scale:
     chunks: tuple[int, ...] = (100, 10_000, 100_000)
     segmented: int = 5000
     trace_samples: int = 20000
+    edited_mb: int = 5000
+    added_mb: int = 10
 
 
-SMALL = Scale("small", 1, 0, 50, 5, 20, 40, 3, 2, (5, 50), (5, 50), segmented=30, trace_samples=200)
+SMALL = Scale(
+    "small",
+    1,
+    0,
+    50,
+    5,
+    20,
+    40,
+    3,
+    2,
+    (5, 50),
+    (5, 50),
+    segmented=30,
+    trace_samples=200,
+    edited_mb=5,
+    added_mb=1,
+)
 NORMAL = Scale("normal", 15, 30, 2000, 20, 500, 400, 50, 200, (20, 200, 2000))
 FULL = Scale("full", 25, 60, 2000, 20, 500, 1000, 50, 1000, (20, 200, 2000, 20000))
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from nwb_ophys.children import Children
 from nwb_ophys.errors import SchemaError
+from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import layout_of
 from nwb_ophys.ragged import gathered
 
@@ -127,15 +129,20 @@ def append_rows(table: DynamicTable, columns: Any, ids: Sequence[int] | None) ->
                 table, f"expected {count} rows, as {first!r} has, found {found}", field=name
             )
     numbers = _new_ids(table, ids, count)
-    changes = [change for name in names for change in _appended(table, name, given[name])]
-    for column, array in changes:
-        column.array = array
+    changes: list[tuple[Any, Any]] = [
+        change for name in names for change in _appended(table, name, given[name])
+    ]
     if table.id is None:
         from nwb_ophys.models.table import ElementIdentifiers
 
         table.id = ElementIdentifiers(array=numbers)
     else:
-        table.id.array = np.concatenate([np.asarray(table.id), numbers])
+        changes.append((table.id, _longer(table.id.array, numbers)))
+    for column, array in changes:
+        if isinstance(array, _Tail):
+            column.append(array.rows)
+        else:
+            column.array = array
 
 
 def _by_column(table: DynamicTable, rows: Any) -> dict[str, Any]:
@@ -189,13 +196,12 @@ def _appended(table: DynamicTable, name: str, values: Any) -> list[tuple[VectorD
         ends.insert(0, np.cumsum([len(row) for row in rows], dtype=np.int64))
         rows = _joined([row for row in rows if len(row)])
     try:
-        changes = [(column, _extended(column.array, rows))]
+        changes = [(column, _longer(column.array, rows))]
     except (ValueError, TypeError) as error:
         raise _fail(table, f"the new values do not fit the column: {error}", field=name) from error
     for index, new in zip(indices, ends, strict=True):
-        there = np.asarray(index.array).astype(np.int64)
-        offset = int(there[-1]) if there.size else 0
-        changes.append((index, np.concatenate([there, new + offset])))
+        offset = int(index.array[-1]) if len(index) else 0
+        changes.append((index, _longer(index.array, new + offset, widen=np.int64)))
     return changes
 
 
@@ -205,6 +211,20 @@ def _joined(rows: list[Any]) -> Any:
     if all(isinstance(row, np.ndarray) for row in rows):
         return np.concatenate(rows)
     return [element for row in rows for element in row]
+
+
+class _Tail(NamedTuple):
+    """Rows that can be appended to a stored array as it is, so that the rest need not be read."""
+
+    rows: Array
+
+
+def _longer(stored: Any, values: Any, widen: Any = None) -> Any:
+    """Give an array with more rows, or only those where the stored array can take them."""
+    if isinstance(stored, LazyArray):
+        with suppress(SchemaError):
+            return _Tail(stored.fitting(values))
+    return _extended(stored if widen is None else np.asarray(stored).astype(widen), values)
 
 
 def _extended(stored: Any, values: Any) -> Array:

@@ -306,6 +306,38 @@ def test_rows_are_appended(arrays, name):
         assert read.unit == "a.u."
 
 
+def test_rows_of_a_table_are_appended(path):
+    with nwb.open(path, "r+") as session:
+        table = nwb.DynamicTable(name="table", description="d")
+        table.add_column("number", np.arange(3.0), "a number")
+        table.add_column("label", ["a", "bc", "d"], "a text")
+        table.add_column("spikes", [[1.0], [], [2.0, 3.0]], "some numbers", index=True)
+        session.scratch.add(table)
+        session.save()
+        ids = table.id.array
+        for first in (3, 5):
+            rows = {
+                "number": [first, first + 1],
+                "label": ["x", "long label"],
+                "spikes": [np.arange(first), []],
+            }
+            table.add_rows(rows)
+            assert len(table) == first + 2
+            session.save()
+        assert table.id.array is ids
+    with NWBHDF5IO(path, "r") as io:
+        read = io.read().scratch["table"]
+        assert read["label"].data[:].tolist() == [
+            *("a", "bc", "d", "x", "long label", "x", "long label")
+        ]
+        assert read["number"].data[:].tolist() == [0, 1, 2, 3, 4, 5, 6]
+        assert [list(one) for one in read["spikes"][:]] == [
+            *([1], [], [2, 3], [0, 1, 2], [], [0, 1, 2, 3, 4], [])
+        ]
+        assert read["spikes"].target.name == "spikes"
+        assert read.id[:].tolist() == list(range(7))
+
+
 def test_a_large_dataset_of_fixed_size_does_not_grow(path):
     with nwb.open(path, "r+") as session:
         big = np.zeros((300, 40, 50))

@@ -44,7 +44,7 @@ class Recorder:
 
     def __init__(self, monkeypatch):
         self.operations = []
-        for name in ("pwrite", "ftruncate", "fsync", "unlink"):
+        for name in ("pwrite", "ftruncate", "fsync", "fdatasync", "unlink"):
             monkeypatch.setattr(os, name, self._recorded(name, getattr(os, name)))
 
     def _recorded(self, name, real):
@@ -55,7 +55,7 @@ class Recorder:
             elif name == "unlink":
                 self.operations.append((name, os.stat(first).st_ino, None, None))
             else:
-                self.operations.append((name, target, *rest))
+                self.operations.append((name.replace("fdata", "f"), target, *rest))
             return real(first, *rest, **keywords)
 
         return call

@@ -348,17 +348,29 @@ class LazyArray(ArrayLike):
             Where the values do not fit, or the dataset cannot grow.
         """
         with self._handle.lock:
+            rows = self.fitting(block)
             pending = self._changing()
-            try:
-                rows = conformed(block, pending.dtype)
-                if rows.ndim != len(pending.shape) or rows.shape[1:] != pending.shape[1:]:
-                    wanted = ", ".join(("n", *map(str, pending.shape[1:])))
-                    raise ValueError(f"expected shape ({wanted}), found {rows.shape}")
-            except (ValueError, TypeError) as error:
-                raise self._unfit(f"cannot append: {error}") from error
-            self._check_growth(len(pending.shape) and pending.shape[0] + len(rows))
             pending.append(rows)
             self._keep(pending)
+
+    def fitting(self, block: Any) -> NDArray[Any]:
+        """Give rows as they are to be appended; nothing changes.
+
+        Raises
+        ------
+        SchemaError
+            Where `append` would refuse them.
+        """
+        pending = self._changing()
+        try:
+            rows = conformed(block, pending.dtype)
+            if rows.ndim != len(pending.shape) or rows.shape[1:] != pending.shape[1:]:
+                wanted = ", ".join(("n", *map(str, pending.shape[1:])))
+                raise ValueError(f"expected shape ({wanted}), found {rows.shape}")
+        except (ValueError, TypeError) as error:
+            raise self._unfit(f"cannot append: {error}") from error
+        self._check_growth(pending.shape[0] + len(rows))
+        return rows
 
     def _changing(self) -> Pending:
         """Give what is to be changed, unless the array cannot be."""

@@ -120,7 +120,8 @@ def sync(descriptor: int) -> None:
 
         full = fcntl.F_FULLFSYNC  # type: ignore[attr-defined,unused-ignore]  # macOS
     except (ImportError, AttributeError):
-        os.fsync(descriptor)
+        # Data, and what it takes to find them; when they were changed may follow later.
+        getattr(os, "fdatasync", os.fsync)(descriptor)
     else:
         fcntl.fcntl(descriptor, full)
 
@@ -214,8 +215,8 @@ class Journal:
             with suppress(OSError):
                 write_all(self._descriptor, _done(self.header), self._end)
         self.close()
+        # One that is there again after the power went is known to be left over, so no sync.
         self.path.unlink(missing_ok=True)
-        sync_folder(self.path.parent)
 
 
 def _encode_header(header: Header) -> bytes:
@@ -332,7 +333,6 @@ def roll_back(descriptor: int, journal: Path, file: str) -> None:
     with suppress(OSError), open(journal, "ab") as stream:
         stream.write(_done(header))
     journal.unlink(missing_ok=True)
-    sync_folder(journal.parent)
 
 
 def _set_aside(path: Path) -> None:

@@ -23,7 +23,7 @@ from nwb_ophys.models.dataset import Dataset, DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.problems import Problem, Severity
-from nwb_ophys.storage import Child, Members, is_stream
+from nwb_ophys.storage import Array, Child, Members, Value, is_stream
 
 if TYPE_CHECKING:
     from nwb_ophys.mapper.plan import Plan
@@ -181,7 +181,8 @@ class Session:
         object.__setattr__(model, "__pydantic_fields_set__", set())
         for name, one in layout_of(type(model)).fields.items():
             value = model.__dict__.get(name)
-            if is_stream(value):  # it is spent; what it gave is in the file
+            # An iterator is spent; arrays in memory are let go: both are in the file now.
+            if is_stream(value) or (isinstance(value, np.ndarray) and _is_lazy(one)):
                 del model.__dict__[name]
                 continue
             bound.remember(name, value)
@@ -379,6 +380,12 @@ def _of_the_type(cls: type[Any], declared: tuple[type[Any], ...]) -> bool:
         if own.neurodata_type is not None and issubclass(cls, own):
             return True
     return False
+
+
+def _is_lazy(field: FieldLayout) -> bool:
+    """Tell whether a field of an opened file holds its data as a lazy array."""
+    marker = field.marker
+    return isinstance(marker, (Array, Value)) and marker.shape != () and not field.is_list
 
 
 def _from_path(path: str, identity: Identity, external: ExternalPolicy) -> Session:
