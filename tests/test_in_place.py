@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import h5py
+import killing
 import numpy as np
 import pytest
 from pynwb import NWBHDF5IO
@@ -182,20 +182,6 @@ def test_a_save_under_way_makes_others_wait_and_is_named(path, monkeypatch):
 
 # -- being killed ------------------------------------------------------------------------------
 
-_CHILD = """
-    import sys, numpy as np, nwb_ophys as nwb
-    with nwb.open(sys.argv[1], "r+") as session:
-        session.session_description = "after"
-        frames = np.arange(80 << 17).reshape(-1, 1 << 10)
-        session.acquisition.add(nwb.TimeSeries(name="new", data=frames, unit="a", rate=1.0))
-        for name in list(session.acquisition):
-            session.acquisition[name].description = "after"
-        print("saving", flush=True)
-        session.save(compression=None)
-        print("saved", flush=True)
-        sys.stdin.read()
-"""
-
 
 def test_a_save_that_is_killed_leaves_the_old_file_or_the_new_one(path):
     before = path.read_bytes()
@@ -204,21 +190,18 @@ def test_a_save_that_is_killed_leaves_the_old_file_or_the_new_one(path):
     with nwb.open(path) as session:
         old_names = set(session.acquisition)
     for _ in range(30):
-        with subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(_CHILD), str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        ) as child:
-            assert child.stdout.readline() == b"saving\n"
-            time.sleep(random.uniform(0, 0.35))
-            child.send_signal(signal.SIGKILL)
+        with killing.child(killing.save_much, str(path)) as (process, saving):
+            assert saving.wait(30)
+            time.sleep(random.uniform(0, 0.15))
+            process.kill()
+            process.join()
         left = journal_path(path).exists()
         with nwb.open(path) as session:
             is_new = session.session_description == "after"
             assert ("new" in session.acquisition) is is_new
             if is_new:
-                assert session.acquisition["new"].data.shape == (10240, 1024)
-                assert int(session.acquisition["new"].data[-1, -1]) == (80 << 17) - 1
+                assert session.acquisition["new"].data.shape == (killing.ROWS, 1024)
+                assert int(session.acquisition["new"].data[-1, -1]) == (killing.ROWS << 10) - 1
             else:
                 assert set(session.acquisition) == old_names
         if not is_new:

@@ -9,8 +9,10 @@ import signal
 from pathlib import Path
 
 import h5py
+import killing
 import numpy as np
 import pytest
+from killing import change
 
 import nwb_ophys as nwb
 from nwb_ophys import cli
@@ -29,14 +31,6 @@ def original(tmp_path_factory):
 @pytest.fixture
 def path(original, tmp_path):
     return Path(shutil.copy2(original, tmp_path / "session.nwb"))
-
-
-def change(session):
-    session.subject.age = "P91D"
-    movie = next(iter(session.acquisition.values()))
-    movie.description = "another one"
-    movie.data[3:9] = 1
-    session.acquisition.add(nwb.TimeSeries(name="new", data=np.arange(40000.0), unit="a", rate=1.0))
 
 
 class Recorder:
@@ -141,22 +135,10 @@ def test_a_rollback_that_is_interrupted_starts_again(path, monkeypatch):
 
 def interrupted(path):
     """Leave a file as a killed save does; give its bytes and those of its journal."""
-    child = os.fork()
-    if not child:
-        try:
-            editing.Edit.commit = half_commit
-            with nwb.open(path, "r+") as session:
-                change(session)
-                session.save()
-        finally:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    with killing.child(killing.die_before_commit, str(path)) as (process, _):
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
     return path.read_bytes(), journal_path(path).read_bytes()
-
-
-def half_commit(edit):
-    edit._guard.write_pages()
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_journal_of_another_state_is_never_applied(path, tmp_path):
