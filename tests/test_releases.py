@@ -17,6 +17,9 @@ from nwb_ophys.testing import hand_written_models
 PLACES = {
     ("TimeSeriesStartingTime", "unit", "fixed"): ("TimeSeries", "starting_time/@unit", "value"),
     ("TimeSeries", "timestamps_unit", "fixed"): ("TimeSeries", "timestamps/@unit", "value"),
+    ("ElectricalSeriesData", "unit", "fixed"): ("ElectricalSeries", "data/@unit", "value"),
+    ("PatchClampSeriesData", "unit", "fixed"): ("CurrentClampSeries", "data/@unit", "value"),
+    ("OptogeneticSeriesData", "unit", "fixed"): ("OptogeneticSeries", "data/@unit", "value"),
     ("OpticalSeries", "data", "missing"): ("OpticalSeries", "data", "required"),
     ("OpticalSeriesData", "array", "shape"): ("OpticalSeries", "data", "shape"),
     ("Image", "array", "dtype"): ("Image", "", "dtype"),
@@ -135,3 +138,11 @@ def test_what_was_found_counts_too() -> None:
     ):
         message = f"expected 'seconds', found {unit!r}"
         assert was_legal(clock, "unit", "fixed", message, version) is legal
+
+
+def test_the_nearest_base_decides_of_types_without_a_hand_written_model() -> None:
+    message = "expected 'volts', found 'volt'"
+    data = nwb.get_type("core", "CurrentClampSeries").model_fields["data"].annotation
+    assert "PatchClampSeriesData" in {base.__name__ for base in data.__mro__}
+    assert was_legal(data, "unit", "fixed", message, "2.0.2")
+    assert not was_legal(data, "unit", "fixed", message, "2.1.0")

@@ -31,6 +31,9 @@ class Earlier(NamedTuple):
 EARLIER = {
     ("TimeSeriesStartingTime", "unit", "fixed"): Earlier("2.1.0", "'Seconds'"),
     ("TimeSeries", "timestamps_unit", "fixed"): Earlier("2.1.0", "'Seconds'"),
+    ("ElectricalSeriesData", "unit", "fixed"): Earlier("2.1.0"),
+    ("PatchClampSeriesData", "unit", "fixed"): Earlier("2.1.0"),
+    ("OptogeneticSeriesData", "unit", "fixed"): Earlier("2.1.0"),
     ("OpticalSeries", "data", "missing"): Earlier("2.2.0"),
     ("OpticalSeriesData", "array", "shape"): Earlier("2.2.0", r"\(\d+, \d+, \d+, \d+\)"),
     ("Image", "array", "dtype"): Earlier("2.2.0"),
