@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nwb_ophys.authored import Storage as Storage
     from nwb_ophys.children import Children as Children
     from nwb_ophys.compare import Difference as Difference
     from nwb_ophys.compare import diff as diff
@@ -37,6 +38,7 @@ _HOMES = {
     "Problem": "nwb_ophys.problems",
     "RaggedColumn": "nwb_ophys.ragged",
     "Segmentation": "nwb_ophys.segmentation.result",
+    "Storage": "nwb_ophys.authored",
     "add_segmentation": "nwb_ophys.segmentation.adding",
     "configure": "nwb_ophys.hdf5.workers",
     "diff": "nwb_ophys.compare",

@@ -68,7 +68,7 @@ def opened(target: Target) -> Iterator[Node]:
 
 
 def _write(plan: Plan, path: Path) -> None:
-    from nwb_ophys.hdf5.datasets import Storage
+    from nwb_ophys.authored import Storage
     from nwb_ophys.mapper.saving import write_plan
     from nwb_ophys.mapper.schema import SchemaUpgradeWarning
 
@@ -78,8 +78,8 @@ def _write(plan: Plan, path: Path) -> None:
 
 
 def _refuse_streams(plan: Plan) -> None:
+    from nwb_ophys.authored import is_stream
     from nwb_ophys.layout import layout_of
-    from nwb_ophys.storage import is_stream
 
     fields: list[tuple[str, Any, str]] = [
         (one.path, one.model, one.field.name) for one in plan.fields

@@ -37,6 +37,7 @@ from typing import (
 import numpy as np
 from pydantic_core import core_schema
 
+from nwb_ophys.authored import Storage, adapted, is_stream
 from nwb_ophys.children import Children
 from nwb_ophys.dtypes import (
     Dims,
@@ -221,11 +222,6 @@ def _optional(check: Callable[[Any], Any], annotation: Any) -> Callable[[Any], A
     return lambda value: None if value is None else check(value)
 
 
-def is_stream(value: Any) -> bool:
-    """Tell whether a value is an iterator of blocks rather than an array."""
-    return hasattr(value, "__next__")
-
-
 def as_array(value: Any, dtype: DTypeSpec, shape: Dims) -> Any:
     """Check an authored array, without touching the data of one that is not in memory.
 
@@ -234,8 +230,13 @@ def as_array(value: Any, dtype: DTypeSpec, shape: Dims) -> Any:
     ValueError
         Where dtype or axes are not the declared ones.
     """
+    if not isinstance(value, np.ndarray):
+        value = adapted(value)
     if is_stream(value):
         return value
+    if isinstance(value, Storage):
+        array = as_array(value.array, dtype, shape)
+        return value if array is value.array else value.around(array)
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
         value = _from_sequence(value, dtype)
     if isinstance(value, np.ndarray):

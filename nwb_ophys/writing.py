@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nwb_ophys.authored import Chunks, Compression, Storage
 from nwb_ophys.errors import FileAccessError, NWBError, SchemaError
 from nwb_ophys.hdf5.atomic import check_target
-from nwb_ophys.hdf5.datasets import Storage
 from nwb_ophys.mapper.plan import ExternalLink, make_plan
 from nwb_ophys.mapper.saving import save_as
 from nwb_ophys.models.base import ConfiguredBaseModel
@@ -44,7 +44,9 @@ def write(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    compression: str | None = "gzip",
+    chunks: Chunks = True,
+    compression: Compression = "gzip",
+    shuffle: bool | str = "default",
     progress: bool = False,
 ) -> Path:
     """Write a session to a file, all or nothing.
@@ -60,8 +62,10 @@ def write(
         Where to; its folder must exist.
     overwrite
         Whether a file there may be replaced.
-    compression
-        ``"gzip"`` or None, for new arrays.
+    chunks, compression, shuffle
+        How new arrays are stored, where they do not say it themselves: see `nwb_ophys.Storage`.
+        Chunks of another number of axes than an array do not apply to it, and arrays under 16 KiB
+        are stored in one piece. What is in chunks can grow along its first axis.
     progress
         Whether long writes show a bar.
 
@@ -83,7 +87,12 @@ def write(
         raise SchemaError(
             f"expected an NWBFile, found {session!r} of type {type(session).__name__}"
         )
-    storage = Storage(compression=compression, progress=progress)
+    storage = Storage(
+        chunks="default" if chunks is True else chunks,
+        compression=compression,
+        shuffle=shuffle,
+        progress=progress,
+    )
     target = check_target(path, overwrite=overwrite)
     plan = make_plan(session)
     with explained_failures(path):

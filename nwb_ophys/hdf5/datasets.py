@@ -6,9 +6,7 @@ references as object references. What was text, number or array when it was read
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -17,49 +15,20 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5o, h5p, h5s, h5t
 
-from nwb_ophys.dtypes import DTypeSpec, conform_array
-from nwb_ophys.errors import SchemaError
-from nwb_ophys.hdf5.guarding import check_write
+from nwb_ophys.authored import Storage, is_stream
+from nwb_ophys.dtypes import Dims, DTypeSpec, conform_array
+from nwb_ophys.hdf5.storing import properties, store_array, store_elsewhere, store_stream
 from nwb_ophys.hdf5.values import encode_text
-from nwb_ophys.storage import is_stream
 
-__all__ = ["Storage", "write_attribute", "write_dataset"]
+__all__ = ["encode", "write_attribute", "write_dataset"]
 
 _OBJECT_REF: Final = h5py.ref_dtype
 _TEXT: Final = h5py.string_dtype()
 _SCALAR: Final = h5s.create(h5s.SCALAR)
-_BLOCK: Final = 1 << 23
-_CHUNK: Final = 1 << 20
-_SMALL: Final = 1 << 14
+_PLAIN: Final = properties()
 
 Referrer = Callable[[Any], Any]
 """Turns a model into h5py's reference to its object."""
-
-
-@dataclass(frozen=True)
-class Storage:
-    """How new arrays are stored.
-
-    Parameters
-    ----------
-    compression
-        ``gzip`` or None. Arrays under 16 KiB are stored as they are.
-    level
-        The level of gzip.
-    progress
-        Whether long writes show a bar.
-    """
-
-    compression: str | None = "gzip"
-    level: int = 4
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        if self.compression not in ("gzip", None):
-            raise SchemaError(
-                f"the compression {self.compression!r} is not known",
-                hint="compression is 'gzip' or None",
-            )
 
 
 def _text_type() -> Any:
@@ -238,8 +207,22 @@ def write_dataset(
     spec: DTypeSpec,
     storage: Storage,
     refer: Referrer | None = None,
+    dims: Dims = None,
 ) -> Any:
     """Create a dataset of a scalar, a list, an array of any kind, or an iterator of blocks.
+
+    Parameters
+    ----------
+    group, name
+        Where.
+    value
+        What is in it; a `Storage` says how that is stored.
+    spec, dims
+        Its declared dtype and axes, which tell how it is used.
+    storage
+        How it is stored where the value does not say.
+    refer
+        Makes references to objects.
 
     Returns
     -------
@@ -249,31 +232,39 @@ def write_dataset(
     Raises
     ------
     ValueError
-        Where the value does not conform to the dtype.
+        Where the value does not conform to the dtype, or cannot be stored as is asked for.
     """
     raw = encode_text(name)
+    asked = False
+    if isinstance(value, Storage):
+        asked = not value.is_default
+        storage, value = value.over(storage), value.array
     stored_as = _stored_dataset(value)
-    if stored_as is not None and _is_plain(stored_as) and not _needs_widening(spec, value):
+    if (
+        not asked
+        and stored_as is not None
+        and _is_plain(stored_as)
+        and not _needs_widening(spec, value)
+    ):
         return _copy_stored(group, raw, stored_as)
     if is_stream(value):
-        return _write_stream(group, raw, name, value, spec, storage)
+        return store_stream(group, raw, value, spec, storage, dims, asked=asked)
     if isinstance(value, h5py.Empty):
         kind = h5t.py_create(value.dtype, logical=True)
-        return h5d.create(group, raw, kind, h5s.create(h5s.NULL), _properties())
+        return h5d.create(group, raw, kind, h5s.create(h5s.NULL), properties())
     if (
         hasattr(value, "shape")
         and hasattr(value, "dtype")
         and not isinstance(value, (np.ndarray, np.generic))
     ):
         if len(value.shape) and value.dtype.kind not in "OUST" and value.dtype.names is None:
-            return _write_blocks(group, raw, name, value, spec, storage)
+            return store_elsewhere(group, raw, value, spec, storage, dims, asked=asked)
         value = np.asarray(value[()])
     array, stored = encode(spec, value, refer)
-    plist = _creation(array.shape, array.dtype, storage)
-    dataset = h5d.create(group, raw, stored, _space(array.shape), plist)
-    if array.size:
-        array = np.ascontiguousarray(array) if array.ndim else array
-        dataset.write(h5s.ALL, h5s.ALL, array, mtype=_memory_type(stored, array))
+    if array.ndim:
+        return store_array(group, raw, array, stored, storage, dims, asked=asked)
+    dataset = h5d.create(group, raw, stored, _SCALAR, _PLAIN)
+    dataset.write(h5s.ALL, h5s.ALL, array, mtype=_memory_type(stored, array))
     return dataset
 
 
@@ -308,124 +299,3 @@ def _copy_stored(group: Any, raw: bytes, dataset: Any) -> Any:
     plist.set_copy_object(h5o.COPY_WITHOUT_ATTR_FLAG)
     h5o.copy(dataset, b".", group, raw, plist)
     return h5d.open(group, raw)
-
-
-def _properties() -> Any:
-    # Without times, as h5py has it: equal sessions give equal files.
-    plist = h5p.create(h5p.DATASET_CREATE)
-    plist.set_obj_track_times(False)
-    return plist
-
-
-_PLAIN: Final = _properties()
-"""The properties of a dataset in one piece."""
-
-
-def _creation(shape: tuple[int, ...], dtype: np.dtype[Any], storage: Storage) -> Any:
-    nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes < _SMALL or storage.compression is None or dtype.kind == "O":
-        return _PLAIN
-    plist = _properties()
-    _set_chunks(plist, shape, dtype, storage)
-    return plist
-
-
-def _set_chunks(plist: Any, shape: tuple[int, ...], dtype: np.dtype[Any], storage: Storage) -> None:
-    row = max(1, math.prod(shape[1:]) * dtype.itemsize)
-    chunks = [max(1, min(shape[0] or 1, _CHUNK // row)), *(max(1, n) for n in shape[1:])]
-    axis = 1
-    while math.prod(chunks) * dtype.itemsize > 4 * _CHUNK and axis < len(chunks):
-        chunks[axis] = max(1, -(-chunks[axis] // 2))
-        axis = axis if chunks[axis] > 64 else axis + 1
-    plist.set_chunk(tuple(chunks))
-    if storage.compression is not None:
-        if dtype.itemsize > 1:
-            plist.set_shuffle()
-        plist.set_deflate(storage.level)
-
-
-def _write_blocks(
-    group: Any, raw: bytes, name: str, value: Any, spec: DTypeSpec, storage: Storage
-) -> Any:
-    """Write an array that is not in memory, block by block along its first axis."""
-    shape = tuple(int(n) for n in value.shape)
-    dtype = conform_array(spec, np.empty(0, value.dtype)).dtype
-    plist = _creation(shape, dtype, storage)
-    stored = h5t.py_create(dtype, logical=True)
-    dataset = h5d.create(group, raw, stored, h5s.create_simple(shape), plist)
-    row = max(1, math.prod(shape[1:]) * dtype.itemsize)
-    step = max(1, _BLOCK // row)
-    if plist.get_layout() == h5d.CHUNKED:
-        rows = plist.get_chunk()[0]
-        step = max(rows, step // rows * rows)
-    with _bar(name, shape[0] * row, storage) as bar:
-        for first in range(0, shape[0], step):
-            block = np.asarray(value[first : first + step])
-            _put(dataset, first, conform_array(spec, block))
-            bar(block.nbytes)
-    return dataset
-
-
-def _write_stream(
-    group: Any, raw: bytes, name: str, blocks: Iterator[Any], spec: DTypeSpec, storage: Storage
-) -> Any:
-    """Write an iterator of blocks, which are joined along their first axis."""
-    dataset: Any = None
-    length = 0
-    with _bar(name, None, storage) as bar:
-        for each in blocks:
-            block = np.asarray(each)
-            if not block.ndim:
-                raise ValueError(f"expected blocks with a first axis, found the scalar {each!r}")
-            block = conform_array(spec, block)
-            if dataset is None:
-                dataset = _create_growing(group, raw, block, storage)
-            if dataset.shape[1:] != block.shape[1:] or dataset.dtype != block.dtype:
-                raise ValueError(
-                    f"expected blocks like the first, {dataset.dtype} "
-                    f"(n, {', '.join(map(str, dataset.shape[1:]))}), found {block.dtype} "
-                    f"{block.shape}"
-                )
-            dataset.set_extent((length + len(block), *block.shape[1:]))
-            _put(dataset, length, block)
-            length += len(block)
-            bar(block.nbytes)
-    if dataset is None:
-        raise ValueError("the iterator gave no block, so its dtype and shape are unknown")
-    return dataset
-
-
-def _create_growing(group: Any, raw: bytes, block: np.ndarray[Any, Any], storage: Storage) -> Any:
-    plist = _properties()
-    row = max(1, math.prod(block.shape[1:]) * block.dtype.itemsize)
-    _set_chunks(plist, (max(1, _CHUNK // row), *block.shape[1:]), block.dtype, storage)
-    space = h5s.create_simple((0, *block.shape[1:]), (h5s.UNLIMITED, *block.shape[1:]))
-    return h5d.create(group, raw, h5t.py_create(block.dtype, logical=True), space, plist)
-
-
-def _put(dataset: Any, first: int, block: np.ndarray[Any, Any]) -> None:
-    if not block.size:
-        return
-    block = np.ascontiguousarray(block)
-    space = dataset.get_space()
-    space.select_hyperslab((first, *(0 for _ in block.shape[1:])), block.shape)
-    dataset.write(h5s.create_simple(block.shape), space, block)
-    check_write()
-
-
-class _bar:  # noqa: N801  (a context manager used like a function)
-    """A progress bar over bytes, silent unless asked for and worth it."""
-
-    def __init__(self, name: str, total: int | None, storage: Storage) -> None:
-        self._bar: Any = None
-        if storage.progress and (total is None or total > 1 << 26):
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=total, desc=name, unit="B", unit_scale=True)
-
-    def __enter__(self) -> Callable[[int], None]:
-        return lambda count: self._bar.update(count) if self._bar is not None else None
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()

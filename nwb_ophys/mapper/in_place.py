@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from nwb_ophys.authored import Storage
 from nwb_ophys.errors import FileAccessError
 from nwb_ophys.hdf5.copying import access_properties
-from nwb_ophys.hdf5.datasets import Storage
 from nwb_ophys.hdf5.editing import Edit
 from nwb_ophys.hdf5.guarding import interrupts_held
 from nwb_ophys.hdf5.nodes import node_at

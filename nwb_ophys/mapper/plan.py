@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nwb_ophys.authored import Storage, is_stream
 from nwb_ophys.checks import broken_rules
 from nwb_ophys.children import Children
 from nwb_ophys.errors import LinkError, MemberNotFoundError, SchemaError
@@ -24,7 +25,7 @@ from nwb_ophys.mapper.session import Session, fingerprint
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.file import NWBFile
-from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value, is_stream
+from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value
 
 __all__ = [
     "ExternalLink",
@@ -338,7 +339,7 @@ def _fits_in_place(node: Any, value: Any) -> bool:
         return takes_pending(value)
     shape = LazyArray(node).shape
     dtype = h5py.Dataset(node.id).dtype
-    if is_stream(value) or shape is None:
+    if is_stream(value) or isinstance(value, Storage) or shape is None:
         return False
     if isinstance(value, str) or hasattr(value, "isoformat"):
         return (

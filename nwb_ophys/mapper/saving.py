@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 
+from nwb_ophys.authored import Storage
 from nwb_ophys.errors import LinkError
 from nwb_ophys.hdf5.atomic import replacing
 from nwb_ophys.hdf5.bytewise import copy_synced
@@ -20,7 +21,6 @@ from nwb_ophys.hdf5.copying import (
     copy_user_block,
     creation_properties,
 )
-from nwb_ophys.hdf5.datasets import Storage
 from nwb_ophys.hdf5.guarding import guarded
 from nwb_ophys.hdf5.nodes import objects_below, root_of
 from nwb_ophys.hdf5.opening import external_files

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nwb_ophys import registry
+from nwb_ophys.authored import Storage, is_stream
 from nwb_ophys.children import Children
 from nwb_ophys.errors import LinkError, NWBError, SchemaError
 from nwb_ophys.hdf5.nodes import Node, node_at, root_of
@@ -23,7 +24,7 @@ from nwb_ophys.models.dataset import Dataset, DatasetModel
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.problems import Problem, Severity
-from nwb_ophys.storage import Array, Child, Members, Value, is_stream
+from nwb_ophys.storage import Array, Child, Members, Value
 
 if TYPE_CHECKING:
     from nwb_ophys.mapper.plan import Plan
@@ -182,7 +183,8 @@ class Session:
         for name, one in layout_of(type(model)).fields.items():
             value = model.__dict__.get(name)
             # An iterator is spent; arrays in memory are let go: both are in the file now.
-            if is_stream(value) or (isinstance(value, np.ndarray) and _is_lazy(one)):
+            settled = is_stream(value) or isinstance(value, Storage)
+            if settled or (isinstance(value, np.ndarray) and _is_lazy(one)):
                 del model.__dict__[name]
                 continue
             bound.remember(name, value)

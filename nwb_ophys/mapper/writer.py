@@ -10,10 +10,11 @@ import h5py
 import numpy as np
 from h5py import h5a, h5g, h5o, h5r
 
+from nwb_ophys.authored import Storage, plain
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.copying import TreeCopier
-from nwb_ophys.hdf5.datasets import Storage, encode, write_attribute, write_dataset
+from nwb_ophys.hdf5.datasets import encode, write_attribute, write_dataset
 from nwb_ophys.hdf5.growing import AsArray, fill, holds_references, write_anew, write_pending
 from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.nodes import Node, root_of
@@ -177,7 +178,7 @@ class Writer:
 
     def _write(self, parent: str, name: str, value: Any, field: FieldLayout) -> Any:
         """Write a dataset; the references in it follow in the second pass."""
-        if _has_objects(value):
+        if _has_objects(plain(value)):
             return self._write_references(parent, name, np.asarray(value))
         marker = field.marker
         assert isinstance(marker, (Array, Value))
@@ -185,7 +186,7 @@ class Writer:
         if isinstance(value, LazyArray) and value.handle.pending is not None:
             value = AsArray(value)
         try:
-            return write_dataset(group, name, value, marker.dtype, self.storage)
+            return write_dataset(group, name, value, marker.dtype, self.storage, dims=marker.shape)
         except NWBError as error:
             error.path = error.path or join(parent, name)
             raise

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
+from nwb_ophys.authored import is_stream
 from nwb_ophys.children import Children
 from nwb_ophys.models.container import NWBDataInterface
 from nwb_ophys.models.table import (
@@ -14,7 +15,7 @@ from nwb_ophys.models.table import (
     VectorData,
     VectorIndex,
 )
-from nwb_ophys.storage import Attr, Child, Internal, Link, Members, NDArray, Value, is_stream
+from nwb_ophys.storage import Attr, Child, Internal, Link, Members, NDArray, Value
 
 if TYPE_CHECKING:  # they load when a field that names them is touched
     from nwb_ophys.masks import Masks
