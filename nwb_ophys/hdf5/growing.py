@@ -12,6 +12,7 @@ from h5py import h5d, h5p, h5s, h5t
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.datasets import Referrer, encode
+from nwb_ophys.hdf5.encoding import write_block
 from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.pending import Pending
 from nwb_ophys.hdf5.values import dtype_of, encode_text, has_references
@@ -93,12 +94,12 @@ def _put(dataset: Any, start: int, values: Any, refer: Referrer | None) -> None:
     if not values.size:
         return
     check_write()
+    if not values.dtype.hasobject:
+        write_block(dataset, start, values)
+        return
     space = dataset.get_space()
     space.select_hyperslab((start, *(0 for _ in values.shape[1:])), values.shape)
     memory = h5s.create_simple(values.shape)
-    if not values.dtype.hasobject:
-        dataset.write(memory, space, np.ascontiguousarray(values))
-        return
     encoded, _ = encode("any", values, refer)
     stored = dtype_of(dataset.get_type())
     text = h5py.check_string_dtype(stored)
