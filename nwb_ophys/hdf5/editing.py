@@ -7,6 +7,7 @@ is held in memory until the end, or until there is much of it, and then goes int
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -22,7 +23,9 @@ from nwb_ophys.hdf5.journal import (
     carried_id,
     find_journal,
     find_signature,
+    is_early,
     journal_path,
+    put_signature_back,
     read_header,
     roll_back,
     sync,
@@ -128,10 +131,34 @@ class _Pages(Guard):
         for first, count in _runs(new, LARGEST // PAGE):
             data = b"".join(self._old_page(first + i) for i in range(count))
             self._journal.keep(first * PAGE, data[: self._size - first * PAGE])
-        if new:
+        if not self._journal.safe:
+            self._make_safe()
+        elif new:
             self._journal.sync()
         for number in new:
             self._journaled[number >> 3] |= 1 << (number & 7)
+
+    def _make_safe(self) -> None:
+        """Sync the journal, and the id by which the file is bound to it."""
+        failures: list[OSError] = []
+
+        def sync_file() -> None:
+            try:
+                sync(self._descriptor)
+            except OSError as error:
+                failures.append(error)
+
+        # What was added so far is to be synced as well, sooner or later: meanwhile.
+        beside = threading.Thread(target=sync_file)
+        beside.start()
+        try:
+            self._journal.sync()
+        finally:
+            beside.join()
+        if failures:
+            raise failures[0]
+        # From here on the file needs its journal, which is there: no sync need come between.
+        write_all(self._descriptor, self._journal.header.mark, self._signature_at)
 
     def write_pages(self) -> None:
         """Write the pages that were held, once their old content is safe."""
@@ -195,8 +222,7 @@ class Edit:
                 )
             self._journal = Journal(path, self._lock.descriptor, at)
             try:
-                write_all(self._lock.descriptor, self._journal.header.mark, at)
-                sync(self._lock.descriptor)
+                write_all(self._lock.descriptor, self._journal.header.early_mark, at)
                 self._guard = _Pages(path, self._journal)
             except BaseException:
                 self.roll_back()
@@ -262,11 +288,9 @@ class Edit:
             guard = getattr(self, "_guard", None)
             if guard is not None:
                 guard.close()
-            write_all(
-                self._lock.descriptor,
-                self._journal.header.mark,
-                self._journal.header.signature_at,
-            )
+            header = self._journal.header
+            mark = header.mark if self._journal.safe else header.early_mark
+            write_all(self._lock.descriptor, mark, header.signature_at)
             self._journal.close()
             roll_back(self._lock.descriptor, self._journal.path, self.file)
         except OSError as error:
@@ -341,6 +365,9 @@ def recover_file(path: str, file: str) -> bool:
         if mark is None:  # whoever saved it has ended well meanwhile
             return False
         journal = find_journal(path, mark)
+        if journal is None and is_early(lock.descriptor):
+            put_signature_back(lock.descriptor)
+            return True
         if journal is None:
             raise FileAccessError(
                 "a save of this file was interrupted, and the journal with its old content "

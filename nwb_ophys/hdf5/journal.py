@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from nwb_ophys.errors import FileAccessError, FilePermissionError
 from nwb_ophys.hdf5.atomic import sync_folder
-from nwb_ophys.hdf5.source import JOURNAL_MARK, SIGNATURE, USER_BLOCKS
+from nwb_ophys.hdf5.source import EARLY_MARK, JOURNAL_MARK, SIGNATURE, USER_BLOCKS
 
 __all__ = [
     "SIGNATURE",
@@ -32,7 +32,9 @@ __all__ = [
     "carried_id",
     "find_journal",
     "find_signature",
+    "is_early",
     "journal_path",
+    "put_signature_back",
     "roll_back",
 ]
 
@@ -80,8 +82,13 @@ class Header:
 
     @property
     def mark(self) -> bytes:
-        """The id as the file carries it."""
+        """The id as the file carries it once something is overwritten."""
         return bytes.fromhex(self.id)
+
+    @property
+    def early_mark(self) -> bytes:
+        """The id as the file carries it before."""
+        return EARLY_MARK + self.mark[3:]
 
     @property
     def writer(self) -> str:
@@ -99,7 +106,7 @@ def find_signature(descriptor: int) -> int | None:
     """Find where the signature of an HDF5 file, or the id in its place, lies."""
     for offset in USER_BLOCKS:
         head = os.pread(descriptor, 8, offset)
-        if head == SIGNATURE or head[:3] == MARK:
+        if head == SIGNATURE or head[:3] in (MARK, EARLY_MARK):
             return offset
         if len(head) < 8:
             break
@@ -110,7 +117,24 @@ def carried_id(descriptor: int) -> bytes | None:
     """Give the journal's id that a file carries; None for a file that is whole."""
     at = find_signature(descriptor)
     head = b"" if at is None else os.pread(descriptor, 8, at)
-    return head if head[:3] == MARK else None
+    return MARK + head[3:] if head[:3] in (MARK, EARLY_MARK) else None
+
+
+def is_early(descriptor: int) -> bool:
+    """Tell whether a save was interrupted before it overwrote anything."""
+    at = find_signature(descriptor)
+    return at is not None and os.pread(descriptor, 3, at) == EARLY_MARK
+
+
+def put_signature_back(descriptor: int) -> None:
+    """Make a file whole that nothing was overwritten in, without its journal.
+
+    What was added at its end remains there, and belongs to nothing.
+    """
+    at = find_signature(descriptor)
+    assert at is not None
+    write_all(descriptor, SIGNATURE, at)
+    sync(descriptor)
 
 
 def sync(descriptor: int) -> None:
@@ -180,14 +204,14 @@ class Journal:
                 hint="write the session to a new file: nwb_ophys.write(session, path)",
             ) from error
         self._end = _HEADER
+        self.safe = False
+        """Whether the journal would be there after the power went."""
         try:
             # Who may write the file may roll it back, too.
             os.fchmod(self._descriptor, status.st_mode & 0o666)
             with suppress(OSError):
                 os.fchown(self._descriptor, status.st_uid, status.st_gid)
             write_all(self._descriptor, _encode_header(self.header), 0)
-            sync(self._descriptor)
-            sync_folder(self.path.parent)
         except BaseException:
             self.remove()
             raise
@@ -199,8 +223,11 @@ class Journal:
         self._end += len(head) + len(data)
 
     def sync(self) -> None:
-        """Have all of it reach the disk."""
+        """Have all of it reach the disk, its name included."""
         sync(self._descriptor)
+        if not self.safe:
+            sync_folder(self.path.parent)
+            self.safe = True
 
     def close(self) -> None:
         """Close the journal, and leave it where it is."""

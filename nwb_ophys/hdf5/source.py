@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nwb_ophys.hdf5.nodes import Node
 
 __all__ = [
+    "EARLY_MARK",
     "JOURNAL_MARK",
     "SIGNATURE",
     "USER_BLOCKS",
@@ -46,7 +47,7 @@ ExternalPolicy = Literal["folder", "all", "none"]
 Mode = Literal["r", "r+"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-JOURNAL_MARK = b"\x89NW"
+JOURNAL_MARK, EARLY_MARK = b"\x89NW", b"\x89Nw"
 """What stands in place of the signature while a file is saved in place: see `journal`."""
 USER_BLOCKS = (0, *(512 << shift for shift in range(12)))
 
@@ -422,7 +423,7 @@ def _check_signature(stream: IO[bytes], file: str) -> bool:
         head = stream.read(len(SIGNATURE))
         if head == SIGNATURE:
             return False
-        if head[:3] == JOURNAL_MARK:
+        if head[:3] in (JOURNAL_MARK, EARLY_MARK):
             return True
         if len(head) < len(SIGNATURE):
             break
