@@ -436,3 +436,17 @@ def test_before_anything_is_overwritten_the_journal_may_be_lost(path):
     assert path.read_bytes()[: len(before)] == before
     with h5py.File(path) as file:
         assert "more" not in file["acquisition"]
+
+
+def test_the_mark_of_a_writer_that_was_killed_is_explained(tmp_path):
+    path = tmp_path / "marked.nwb"
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["nwb_version"] = "2.7.0"
+    with path.open("r+b") as stream:  # a mark, with the checksum that HDF5 writes beside it
+        with h5py.File(path, "r+", libver="latest") as file:
+            file.attrs["x"] = 1
+            file.flush()
+            marked = path.read_bytes()
+        stream.write(marked[:48])
+    with pytest.raises(nwb.FileAccessError, match=r"opened the file to write .*h5clear -s"):
+        nwb.open(path, "r+")

@@ -451,6 +451,12 @@ def _explained(error: OSError, file: str) -> FileAccessError | NotNWBError:
             file=file,
             hint="close the file there first",
         )
+    if "already open for write" in reason:
+        return FileAccessError(
+            "another program opened the file to write to it, and has not closed it, or was killed",
+            file=file,
+            hint="close it there; if no program has it open, `h5clear -s FILE` removes the mark",
+        )
     if "truncated" in reason or "eof" in reason:
         return NotNWBError(
             f"the file is truncated: {reason}",
