@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from nwb_ophys.compare import Difference as Difference
     from nwb_ophys.compare import diff as diff
     from nwb_ophys.errors import *  # noqa: F403
+    from nwb_ophys.generated.extensions import Extension as Extension
+    from nwb_ophys.generated.extensions import load_extension as load_extension
     from nwb_ophys.hdf5.arrays import LazyArray as LazyArray
     from nwb_ophys.hdf5.workers import configure as configure
     from nwb_ophys.masks import Masks as Masks
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Children": "nwb_ophys.children",
     "Difference": "nwb_ophys.compare",
+    "Extension": "nwb_ophys.generated.extensions",
     "LazyArray": "nwb_ophys.hdf5.arrays",
     "Masks": "nwb_ophys.masks",
     "Problem": "nwb_ophys.problems",
@@ -43,6 +46,7 @@ _HOMES = {
     "configure": "nwb_ophys.hdf5.workers",
     "diff": "nwb_ophys.compare",
     "get_type": "nwb_ophys.registry",
+    "load_extension": "nwb_ophys.generated.extensions",
     "link": "nwb_ophys.writing",
     "open": "nwb_ophys.reading",
     "read": "nwb_ophys.reading",

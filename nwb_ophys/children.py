@@ -38,7 +38,7 @@ class Children(MutableMapping[str, T], Generic[T]):
     items
         The objects.
     accepts
-        The types an object may have; empty for any.
+        The types an object may have, or what gives some of them; empty for any.
     place
         What the mapping is, for messages: "/processing/ophys, field 'children'".
 
@@ -48,17 +48,17 @@ class Children(MutableMapping[str, T], Generic[T]):
         Where an object is of another type, has another name than its key, or its name is taken.
     """
 
-    __slots__ = ("_accepts", "_added", "_items", "_load", "_place", "_removed")
+    __slots__ = ("_added", "_items", "_kinds", "_load", "_place", "_removed")
 
     def __init__(
         self,
         items: Mapping[str, T] | Iterable[T] = (),
         *,
-        accepts: tuple[type, ...] = (),
+        accepts: tuple[Any, ...] = (),
         place: str = "",
     ) -> None:
         self._items: dict[str, T] = {}
-        self._accepts = accepts
+        self._kinds = accepts
         self._place = place
         self._load: Callable[[str], T] | None = None
         # Most mappings are never changed, and a file may have thousands.
@@ -77,7 +77,7 @@ class Children(MutableMapping[str, T], Generic[T]):
         names: Iterable[str],
         load: Callable[[str], T],
         *,
-        accepts: tuple[type, ...] = (),
+        accepts: tuple[Any, ...] = (),
         place: str = "",
     ) -> Children[T]:
         """Make a mapping over stored objects that `load` brings in by name."""
@@ -85,6 +85,17 @@ class Children(MutableMapping[str, T], Generic[T]):
         self._items = dict.fromkeys(names, _NOT_LOADED)
         self._load = load
         return self
+
+    @property
+    def _accepts(self) -> tuple[type, ...]:
+        """The types an object may have; those that are built at run time are built now."""
+        kinds = self._kinds
+        if not all(isinstance(kind, type) for kind in kinds):
+            kinds = tuple(
+                one for kind in kinds for one in ((kind,) if isinstance(kind, type) else kind())
+            )
+            self._kinds = kinds
+        return kinds
 
     def add(self, *items: T) -> T:
         """Add objects under their own names; the last one is returned.

@@ -96,6 +96,13 @@ class FieldLayout:
         return self._types
 
     @property
+    def accepts(self) -> tuple[Any, ...]:
+        """The model classes it may hold; those to be built at run time are not built yet."""
+        if self._types is not None:
+            return self._types
+        return named_types(self.annotation, names_of(self.owner), build=False)
+
+    @property
     def path(self) -> str:
         """The path below the object."""
         return "/".join((*self.groups, self.stored)) if self.stored else "/".join(self.groups)

@@ -18,7 +18,7 @@ from nwb_ophys.models import HOMES
 if TYPE_CHECKING:
     from nwb_ophys.specs import Catalog
 
-__all__ = ["OFFICIAL", "get_type", "hand_written", "nearest", "register", "resolve"]
+__all__ = ["OFFICIAL", "get_type", "hand_written", "is_generated", "nearest", "register", "resolve"]
 
 _HAND_WRITTEN: dict[tuple[str, str], type[Any]] = {}
 _DERIVED: dict[tuple[str, str, type[Any]], type[Any]] = {}
@@ -74,35 +74,48 @@ def nearest(namespace: str, name: str, catalog: Catalog, fallback: type[Any]) ->
     from nwb_ophys.specs import Catalog
 
     official = Catalog.packed()
-    base = fallback
+    base, kind = fallback, None
     for entry in catalog.bases(namespace, name):
-        if official.get(entry.namespace, entry.name) is not None:
+        kind = kind or entry.kind
+        if official.get(entry.namespace, entry.name) is not None and entry.kind == kind:
             base = resolve(entry.namespace, entry.name, official, fallback)
             break
     return _derive(namespace, name, base)
 
 
-def get_type(namespace: str, name: str) -> type[Any]:
-    """Give the class of a type of the official schemas, for reading and for authoring.
+def get_type(namespace: str, name: str, version: str | None = None) -> type[Any]:
+    """Give the class of a type, for reading and for authoring.
 
     A type without a hand-written model has a class that is built from its specification.
 
     Parameters
     ----------
     namespace
-        ``core``, ``hdmf-common`` or ``hdmf-experimental``.
+        ``core``, ``hdmf-common``, ``hdmf-experimental``; or an extension, such as ``ndx-pose``,
+        that was loaded (`nwb_ophys.load_extension`), is installed, or is used in an open file.
     name
         The type, such as ``TwoPhotonSeries``.
+    version
+        Of the namespace; the newest that is known where None.
 
     Raises
     ------
     SchemaError
-        Where there is no such type.
+        Where there is no such type, or the namespace is not known in that version.
     """
-    from nwb_ophys.models.container import NWBContainer
+    from nwb_ophys.generated.extensions import catalog_of, class_in
     from nwb_ophys.specs import Catalog
 
-    catalog = Catalog.packed()
+    if namespace in OFFICIAL:
+        catalog = Catalog.packed()
+        current = catalog.namespaces[namespace].version if version is not None else None
+        if version != current:
+            raise SchemaError(
+                f"the namespace {namespace!r} is known in version {current}, not in {version}",
+                hint="models follow the newest release, and read files of older ones",
+            )
+    else:
+        catalog = catalog_of(namespace, version)
     entry = catalog.get(namespace, name)
     if entry is None:
         import difflib
@@ -113,7 +126,12 @@ def get_type(namespace: str, name: str) -> type[Any]:
             f"there is no type {name!r} in the namespace {namespace!r}",
             hint=f"did you mean {close[0]!r}?" if close else None,
         )
-    return resolve(entry.namespace, entry.name, catalog, NWBContainer)
+    return hand_written(entry.namespace, name) or class_in(catalog, entry.namespace, name)
+
+
+def is_generated(cls: type[Any]) -> bool:
+    """Tell whether a class, or one that it derives from, was built from a specification."""
+    return any("__nwb_origin__" in base.__dict__ for base in cls.__mro__)
 
 
 def _derive(namespace: str, name: str, base: type[Any]) -> type[Any]:

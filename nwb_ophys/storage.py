@@ -177,6 +177,9 @@ class Later:
             self._found = self._find()
         return self._found
 
+    def __or__(self, other: Any) -> Any:
+        return Union[self, other]  # noqa: UP007
+
     def __repr__(self) -> str:
         return self.shown
 
@@ -194,23 +197,33 @@ def model_types(annotation: Any) -> tuple[type, ...]:
     return _model_types(annotation, None)
 
 
-def named_types(annotation: Any, names: Mapping[str, Any]) -> tuple[type, ...]:
+@cache
+def unbuilt_types(annotation: Any) -> tuple[Any, ...]:
+    """Find the model classes that an annotation names, and the `Later` that stand for some."""
+    return _model_types(annotation, None, build=False)
+
+
+def named_types(
+    annotation: Any, names: Mapping[str, Any], *, build: bool = True
+) -> tuple[type, ...]:
     """Find the model classes of an annotation that may name them by text, given what they mean."""
-    return _model_types(annotation, names)
+    return _model_types(annotation, names, build=build)
 
 
-def _model_types(annotation: Any, names: Mapping[str, Any] | None) -> tuple[type, ...]:
-    found: list[type] = []
+def _model_types(
+    annotation: Any, names: Mapping[str, Any] | None, *, build: bool = True
+) -> tuple[Any, ...]:
+    found: list[Any] = []
     for arg in alternatives(annotation):
         if get_origin(arg) is Children:
-            found.extend(_model_types(get_args(arg)[0], names))
+            found.extend(_model_types(get_args(arg)[0], names, build=build))
         elif isinstance(arg, Later):
-            found.extend(arg())
+            found.extend(arg() if build else (arg,))
         elif isinstance(arg, (ForwardRef, str)):
             if names is None:
                 raise TypeError(f"the annotation {arg!r} is not resolved yet")
             text = arg if isinstance(arg, str) else arg.__forward_arg__
-            found.extend(_model_types(eval(text, {}, names), names))
+            found.extend(_model_types(eval(text, {}, names), names, build=build))
         elif isinstance(arg, type) and arg is not object and arg is not Any:
             found.append(arg)
     return tuple(found)
@@ -443,20 +456,25 @@ class Members(Marker):
         over the same group.
     always
         Whether the group is written even when it is empty.
+    links
+        The types of which it holds links to objects that lie elsewhere.
     """
 
     path: str | None = None
     only: bool = False
     always: bool = False
+    links: Later | None = None
 
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         optional = is_optional(annotation)
 
         def check(value: Any) -> Children[Any]:
-            accepts = model_types(annotation)
+            accepts = unbuilt_types(annotation)
             if value is None and optional:
                 value = ()
-            if isinstance(value, Children) and value._accepts == accepts:
+            if isinstance(value, Children) and (
+                value._kinds == accepts or value._accepts == model_types(annotation)
+            ):
                 return value
             if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
                 raise ValueError(f"expected objects with names, found {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args
@@ -45,6 +46,9 @@ _CONFIG = ConfigDict(protected_namespaces=())
 _KEPT = frozenset({"namespace", "neurodata_type", "object_id"})
 
 
+_SNAKE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
 class PartOf(NamedTuple):
     """Where a part comes from, for pickle: a field of the class that it is a part of."""
 
@@ -85,6 +89,8 @@ class Builder:
         self.parts: list[tuple[type[Any], str]] = []
         self.told: Counter[str] = Counter()
         """How many plain datasets have an attribute of a name."""
+        self.linked: dict[tuple[str, ...], list[Later]] = {}
+        self.singles: list[str] = []
         self.collected: dict[tuple[str, ...], list[Later]] = {}
 
     def build(self, spec: Spec) -> type[Any]:
@@ -122,6 +128,8 @@ class Builder:
             "__module__": "nwb_ophys.generated",
             "model_config": _CONFIG,
         }
+        if self.singles:
+            body["singles"] = (*getattr(self.base, "singles", ()), *self.singles)
         # A name from a file may hold what no class name can: bytes that are no UTF-8, zeros.
         shown = self.name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
         return types.new_class(shown, (self.base,), self.settings, lambda own: own.update(body))
@@ -262,7 +270,7 @@ class Builder:
         required = required and is_required(spec)
         if not isinstance(stored, str):
             if type_name is not None:
-                self.collected.setdefault(groups, []).append(self.find(type_name, kind))
+                self._collect(spec, groups, type_name, self.find(type_name, kind))
             return
         known = self.layout.members.get(groups, {}).get(stored)
         if (
@@ -421,7 +429,9 @@ class Builder:
         if not isinstance(target, str):
             return
         if not isinstance(stored, str):
-            self.collected.setdefault(groups, []).append(self.find(target, GroupModel))
+            found = self.find(target, GroupModel)
+            self.linked.setdefault(groups, []).append(found)
+            self._collect(spec, groups, target, found)
             return
         known = self.layout.members.get(groups, {}).get(stored)
         name = known.name if known is not None else self._member_name(groups, stored)
@@ -436,6 +446,16 @@ class Builder:
 
     # -- collections ---------------------------------------------------------------------------
 
+    def _collect(self, spec: Spec, groups: tuple[str, ...], type_name: str, found: Later) -> None:
+        """Enter members that are told by their type; one of a kind is a property as well."""
+        self.collected.setdefault(groups, []).append(found)
+        name = _SNAKE.sub("_", type_name).lower()
+        if groups or spec.get("quantity", 1) not in (1, "?", "zero_or_one"):
+            return
+        if name.isidentifier() and self._free(name) == name and name not in self.body:
+            self.body[name] = _single(found)
+            self.singles.append(name)
+
     def _collections(self) -> None:
         """Declare the collections of named objects, one over each group."""
         for groups, found in self.collected.items():
@@ -448,7 +468,12 @@ class Builder:
                 name = before.name
             else:
                 name = self._free(groups[-1], *groups[:-1]) if groups else "children"
-            marker = Members("/".join(groups) or None)
+            links = self.linked.get(groups)
+            contained = [one for one in found if one not in (links or ())]
+            marker = Members(
+                "/".join(groups) or None,
+                links=Later(_only_linked(links, contained), "links") if links else None,
+            )
             self._field(name, Children[kinds], marker, None, required=True)  # type: ignore[valid-type]
             self.body[name] = Field(default_factory=Children)
 
@@ -470,6 +495,33 @@ def _joined(
         )
 
     return join
+
+
+def _only_linked(links: list[Later], contained: list[Later]) -> Callable[[], tuple[type, ...]]:
+    """Gather the types of which there are links, but no objects, in a collection."""
+
+    def gather() -> tuple[type, ...]:
+        held = tuple(kind for one in contained for kind in one())
+        return tuple(kind for one in links for kind in one() if not issubclass(kind, held))
+
+    return gather
+
+
+def _single(kinds: Later) -> property:
+    """Make the property of a member that has no name of its own, but of which there is one."""
+
+    def get(model: Any) -> Any:
+        found = (one for one in model.children.values() if isinstance(one, kinds()))
+        return next(found, None)
+
+    def put(model: Any, value: Any) -> None:
+        before = get(model)
+        if before is not None:
+            del model.children[before.name]
+        if value is not None:
+            model.children.add(value)
+
+    return property(get, put, doc=f"The {kinds!r} among the children.")
 
 
 def _refines(spec: Spec) -> bool:

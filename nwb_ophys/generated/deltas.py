@@ -80,7 +80,7 @@ def _meaning(value: Any) -> Any:
     for kind in _LISTS:
         if not kept.get(kind, True):
             del kept[kind]
-    dims = kept.get("dims")
+    dims = kept.pop("dims", None)  # words for people, of which files have some that others lack
     if isinstance(dims, list) and "shape" not in kept:
         kept["shape"] = [[None] * len(each) if isinstance(each, list) else None for each in dims]
     return kept

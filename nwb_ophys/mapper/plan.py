@@ -371,7 +371,7 @@ def _find_changes(plan: Plan, model: Any, path: str) -> None:
             if not (
                 _still_there(plan, model, one, name) if exchanged else name not in members.added
             ):
-                _place(plan, join(path, *one.groups), name, members.raw(name))
+                _place_member(plan, join(path, *one.groups), name, members.raw(name), one)
     if model._attrs is not None and not same_attributes(model):
         plan.attributes.append((path, model))
     _check(plan, model, path, layout.fields.values(), new=False)
@@ -511,6 +511,8 @@ def _place(plan: Plan, parent: str, name: str, item: Any) -> None:
         plan.links.append(NewLink(path, item))
         return
     own = getattr(item, "name", name)
+    if own != name and item._binding is None and "name" not in item.model_fields_set:
+        own = item.__dict__["name"] = name  # it was not given one, and goes under this
     if own != name:
         raise SchemaError(f"expected the name {name!r}, found {own!r}", path=path, field="name")
     home = plan.home_of(item)
@@ -532,6 +534,15 @@ def _place(plan: Plan, parent: str, name: str, item: Any) -> None:
         _add_new(plan, path, item)
 
 
+def _place_member(plan: Plan, parent: str, name: str, item: Any, one: FieldLayout) -> None:
+    """Put a member of a collection, or a link to one of a type that is only linked there."""
+    links = one.marker.links  # type: ignore[attr-defined]
+    if links is not None and isinstance(item, links()):
+        plan.links.append(NewLink(join(parent, name), item))
+    else:
+        _place(plan, parent, name, item)
+
+
 def _add_new(plan: Plan, path: str, model: Any) -> None:
     plan.homes[id(model)] = path
     plan.new.append(NewObject(path, model))
@@ -541,7 +552,7 @@ def _add_new(plan: Plan, path: str, model: Any) -> None:
         value = getattr(model, one.name)
         if isinstance(one.marker, Members):
             for name in value:
-                _place(plan, join(path, *one.groups), name, value.raw(name))
+                _place_member(plan, join(path, *one.groups), name, value.raw(name), one)
             if one.groups and (one.marker.always or len(value)):
                 plan.groups[join(path, *one.groups)] = None
         elif isinstance(one.marker, Child) and value is not None:

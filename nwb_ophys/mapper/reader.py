@@ -96,7 +96,7 @@ def _read_members(bound: Bound, model: Any, field: FieldLayout) -> Children[Any]
     return Children.lazy(
         names,
         partial(bound.member, field.groups),
-        accepts=field.types,
+        accepts=field.accepts,
         place=f"{bound.file}, {place}",
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 
 from nwb_ophys.authored import Storage
-from nwb_ophys.errors import LinkError
+from nwb_ophys.errors import LinkError, SchemaError
 from nwb_ophys.hdf5.atomic import replacing
 from nwb_ophys.hdf5.bytewise import copy_synced
 from nwb_ophys.hdf5.copying import (
@@ -29,6 +29,8 @@ from nwb_ophys.mapper.plan import Plan
 from nwb_ophys.mapper.relinking import find_relinking
 from nwb_ophys.mapper.schema import SchemaUpgradeWarning, write_specifications
 from nwb_ophys.mapper.writer import Writer, relocation
+from nwb_ophys.registry import is_generated
+from nwb_ophys.specs import Namespace
 
 __all__ = ["carry_out", "repack_file", "save_as", "write_plan"]
 
@@ -61,7 +63,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     if session is None:
         with guarded(temporary) as file:
             carry_out(plan, file, folder, storage)
-            write_specifications(file)
+            write_specifications(file, _extensions(plan))
         return
     source = session.source
     source.check_unchanged()
@@ -111,7 +113,7 @@ def carry_out(
     writer.write_links()
     if plan.session is not None and plan.adds_types:
         old = file.attrs.get("nwb_version")
-        if write_specifications(file):
+        if write_specifications(file, _extensions(plan)):
             warnings.warn(
                 f"{plan.session.file}: objects of schema "
                 f"{file.attrs['nwb_version']} were added to a file of schema {old}; its cached "
@@ -148,6 +150,26 @@ def repack_file(origin: Path, target: Path, relocate: Any = None) -> None:
                 user_block=False,
             )
         copy_user_block(str(origin), str(temporary), plist.get_userblock())
+
+
+def _extensions(plan: Plan) -> dict[str, Namespace]:
+    """Gather the specifications of extensions that the new objects need."""
+    generated = {type(item.model) for item in plan.new if is_generated(type(item.model))}
+    if not generated:
+        return {}
+    from nwb_ophys.generated.families import namespaces_of
+
+    found: dict[str, Namespace] = {}
+    for cls in generated:
+        for name, namespace in namespaces_of(cls).items():
+            held = found.setdefault(name, namespace)
+            if held.version != namespace.version:
+                raise SchemaError(
+                    f"objects of {name} {held.version} and of {name} {namespace.version} cannot be "
+                    "in one file",
+                    hint="make them all with the types of one version",
+                )
+    return found
 
 
 def _copy_bytes(source: Source, temporary: Path) -> None:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import h5py
 
 from nwb_ophys.hdf5.datasets import write_attribute
-from nwb_ophys.specs import packed_namespaces
+from nwb_ophys.specs import Namespace, newest, packed_namespaces
 
 __all__ = ["SchemaUpgradeWarning", "write_specifications"]
+
+_NONE: Mapping[str, Namespace] = MappingProxyType({})
 
 
 class SchemaUpgradeWarning(UserWarning):
     """Objects of the newest schema were added to a file of an older one."""
 
 
-def write_specifications(file: h5py.File) -> bool:
-    """Write the official specifications into a file, in place of older ones.
+def write_specifications(file: h5py.File, extensions: Mapping[str, Namespace] = _NONE) -> bool:
+    """Write the official specifications into a file, and those of extensions, over older ones.
+
+    Parameters
+    ----------
+    file
+        The file.
+    extensions
+        The extensions that objects which were added to the file are of.
 
     Returns
     -------
     bool
-        Whether anything was written.
+        Whether anything of the official ones was written.
     """
     namespaces = packed_namespaces()
     version = namespaces["core"].version
@@ -29,14 +41,22 @@ def write_specifications(file: h5py.File) -> bool:
     for name, namespace in namespaces.items():
         if name in group and list(group[name]) == [namespace.version]:
             continue
-        if name in group:
-            del group[name]
-        place = group.create_group(f"{name}/{namespace.version}")
-        for source, text in namespace.sources.items():
-            place[source] = text
-        place["namespace"] = namespace.namespace_text
+        _put(group, namespace)
         written = True
+    for name, namespace in extensions.items():
+        versions = list(group.get(name, ()))
+        if not versions or newest([*versions, namespace.version]) not in versions:
+            _put(group, namespace)
     if written:
         write_attribute(file.id, ".specloc", group.ref)
         write_attribute(file.id, "nwb_version", version)
     return written
+
+
+def _put(group: h5py.Group, namespace: Namespace) -> None:
+    if namespace.name in group:
+        del group[namespace.name]
+    place = group.create_group(f"{namespace.name}/{namespace.version}")
+    for source, text in namespace.sources.items():
+        place[source] = text
+    place["namespace"] = namespace.namespace_text

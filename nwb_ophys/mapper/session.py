@@ -299,6 +299,7 @@ class Session:
         if catalog is None:
             import h5py
 
+            from nwb_ophys.generated.extensions import remember
             from nwb_ophys.specs import Catalog, cached_namespaces
 
             try:
@@ -307,6 +308,7 @@ class Session:
             except LookupError:
                 namespaces = {}
             catalog = self._catalogs[id(source)] = Catalog.from_texts(namespaces.values())
+            remember(catalog)
         return catalog
 
     def at(self, node: Node) -> Any:

@@ -196,10 +196,7 @@ class Writer:
     def _write_references(self, parent: str, name: str, value: np.ndarray[Any, Any]) -> Any:
         dtype: Any = h5py.ref_dtype
         if value.dtype.names is not None:
-            dtype = [
-                (one, h5py.ref_dtype if value.dtype[one].kind == "O" else value.dtype[one])
-                for one in value.dtype.names
-            ]
+            dtype = [(one, _member_type(value[one])) for one in value.dtype.names]
         group = h5py.Group(self._group(parent))
         dataset = group.create_dataset(name, shape=value.shape, dtype=dtype)
 
@@ -419,6 +416,14 @@ def _own_namespaces(source: Source) -> list[str]:
 def _delete_attribute(owner: Any, name: str) -> None:
     if h5a.exists(owner, encode_text(name)):
         h5a.delete(owner, encode_text(name))
+
+
+def _member_type(column: np.ndarray[Any, Any]) -> Any:
+    """Say how a member of a compound is stored that has references among its members."""
+    if column.dtype.kind != "O":
+        return column.dtype
+    texts = all(isinstance(one, (str, bytes)) for one in column.flat)
+    return h5py.string_dtype() if texts and column.size else h5py.ref_dtype
 
 
 def _has_objects(value: Any) -> bool:

@@ -191,6 +191,9 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
                 field=name,
                 hint="delete the object from its collection, and add it to another one",
             )
+        if name in getattr(type(self), "singles", ()):
+            object.__setattr__(self, name, value)
+            return
         flat = layout_of(type(self)).flat.get(name)
         if flat is None:
             _complete(type(self))

@@ -7,8 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Optional, S
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.models.container import Container, NWBContainer, NWBData, NWBDataInterface
-from nwb_ophys.models.table import AlignedDynamicTable, DynamicTable
+from nwb_ophys.generated.official import (
+    HERD,
+    ElectrodeGroup,
+    ElectrodesTable,
+    ExperimentalConditionsTable,
+    IntracellularElectrode,
+    IntracellularRecordingsTable,
+    OptogeneticStimulusSite,
+    RepetitionsTable,
+    SequentialRecordingsTable,
+    SimultaneousRecordingsTable,
+    SweepTable,
+    Units,
+)
+from nwb_ophys.models.container import NWBContainer, NWBData, NWBDataInterface
+from nwb_ophys.models.table import DynamicTable
 from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Internal, Members, NDArray
 
@@ -249,7 +263,7 @@ class NWBFile(NWBContainer, schema="core"):
     lab_meta_data: Annotated[Children[LabMetaData], Members("general", only=True, always=True)] = (
         Field(default_factory=Children)
     )
-    external_resources: Annotated[Container | None, Child("general/external_resources")] = None
+    external_resources: Annotated[HERD | None, Child("general/external_resources")] = None
     devices: Annotated[Children["Device"], Members("general/devices")] = Field(
         default_factory=Children
     )
@@ -259,38 +273,41 @@ class NWBFile(NWBContainer, schema="core"):
     imaging_planes: Annotated[Children["ImagingPlane"], Members("general/optophysiology")] = Field(
         default_factory=Children
     )
-    electrodes: Annotated[DynamicTable | None, Child("general/extracellular_ephys/electrodes")] = (
-        None
-    )
-    electrode_groups: Annotated[Children[NWBContainer], Members("general/extracellular_ephys")] = (
-        Field(default_factory=Children)
-    )
+    electrodes: Annotated[
+        ElectrodesTable | None, Child("general/extracellular_ephys/electrodes")
+    ] = None
+    electrode_groups: Annotated[
+        Children[ElectrodeGroup], Members("general/extracellular_ephys")
+    ] = Field(default_factory=Children)
     icephys_filtering: Annotated[
         str | None, Array(path="general/intracellular_ephys/filtering")
     ] = None
     icephys_electrodes: Annotated[
-        Children[NWBContainer], Members("general/intracellular_ephys")
+        Children[IntracellularElectrode], Members("general/intracellular_ephys")
     ] = Field(default_factory=Children)
-    sweep_table: Annotated[
-        DynamicTable | None, Child("general/intracellular_ephys/sweep_table")
-    ] = None
+    sweep_table: Annotated[SweepTable | None, Child("general/intracellular_ephys/sweep_table")] = (
+        None
+    )
     intracellular_recordings: Annotated[
-        AlignedDynamicTable | None, Child("general/intracellular_ephys/intracellular_recordings")
+        IntracellularRecordingsTable | None,
+        Child("general/intracellular_ephys/intracellular_recordings"),
     ] = None
     icephys_simultaneous_recordings: Annotated[
-        DynamicTable | None, Child("general/intracellular_ephys/simultaneous_recordings")
+        SimultaneousRecordingsTable | None,
+        Child("general/intracellular_ephys/simultaneous_recordings"),
     ] = None
     icephys_sequential_recordings: Annotated[
-        DynamicTable | None, Child("general/intracellular_ephys/sequential_recordings")
+        SequentialRecordingsTable | None, Child("general/intracellular_ephys/sequential_recordings")
     ] = None
     icephys_repetitions: Annotated[
-        DynamicTable | None, Child("general/intracellular_ephys/repetitions")
+        RepetitionsTable | None, Child("general/intracellular_ephys/repetitions")
     ] = None
     icephys_experimental_conditions: Annotated[
-        DynamicTable | None, Child("general/intracellular_ephys/experimental_conditions")
+        ExperimentalConditionsTable | None,
+        Child("general/intracellular_ephys/experimental_conditions"),
     ] = None
-    ogen_sites: Annotated[Children[NWBContainer], Members("general/optogenetics")] = Field(
-        default_factory=Children
+    ogen_sites: Annotated[Children[OptogeneticStimulusSite], Members("general/optogenetics")] = (
+        Field(default_factory=Children)
     )
 
     intervals: Annotated[Children["TimeIntervals"], Members("intervals")] = Field(
@@ -300,7 +317,7 @@ class NWBFile(NWBContainer, schema="core"):
     trials: Annotated[Optional["TimeIntervals"], Child("intervals/trials")] = None
     invalid_times: Annotated[Optional["TimeIntervals"], Child("intervals/invalid_times")] = None
     events: Annotated[Children["EventsTable"], Members("events")] = Field(default_factory=Children)
-    units: Annotated[DynamicTable | None, Child()] = None
+    units: Annotated[Units | None, Child()] = None
 
     def __init__(self, /, **data: Any) -> None:
         if data.get("timestamps_reference_time") is None and "session_start_time" in data:

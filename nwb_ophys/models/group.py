@@ -1,8 +1,8 @@
 """Objects that are groups: browsing by name and path, walking, finding."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import Field
 
@@ -27,7 +27,20 @@ class GroupModel(ConfiguredBaseModel):
         The members that the model does not declare, whatever they are.
     """
 
+    singles: ClassVar[tuple[str, ...]] = ()
+    """Properties of members that are told by their type, of which there is one."""
+
     children: Annotated[Children[Any], Members()] = Field(default_factory=Children)
+
+    def __init__(self, /, **data: Any) -> None:
+        given = [data.pop(name) for name in self.singles if name in data]
+        if given:
+            held = data.get("children") or ()
+            data["children"] = [
+                *(held.values() if isinstance(held, Mapping) else held),
+                *(one for one in given if one is not None),
+            ]
+        super().__init__(**data)
 
     @classmethod
     def from_value(cls, value: Any, **fields: Any) -> Self:
