@@ -22,6 +22,7 @@ for _theme in (
     "starting",
     "objects",
     "arrays",
+    "writing",
     "segmentation",
     "editing",
 ):  # in this order they are run

@@ -12,7 +12,18 @@ from typing import Any
 import h5py
 import numpy as np
 
-__all__ = ["FULL", "MOVIE", "NORMAL", "ROIS", "SMALL", "Files", "Scale", "write_series"]
+__all__ = [
+    "FULL",
+    "MOVIE",
+    "NORMAL",
+    "ROIS",
+    "SMALL",
+    "Files",
+    "Scale",
+    "noise",
+    "write_movie",
+    "write_series",
+]
 
 MOVIE = "/acquisition/TwoPhotonSeries/data"
 ROIS = "/processing/ophys/ImageSegmentation/PlaneSegmentation"
@@ -48,6 +59,10 @@ class Scale:
         Regions of interest of a result to write, and the samples of the trace of each.
     edited_mb, added_mb
         Megabytes of the file to change in place, and of what is added to it.
+    written
+        Frames of a movie to write.
+    streamed_mb
+        Megabytes to write from an iterator.
     """
 
     name: str
@@ -65,6 +80,8 @@ class Scale:
     trace_samples: int = 20000
     edited_mb: int = 5000
     added_mb: int = 10
+    written: int = 200
+    streamed_mb: int = 2000
 
 
 SMALL = Scale(
@@ -83,9 +100,24 @@ SMALL = Scale(
     trace_samples=200,
     edited_mb=5,
     added_mb=1,
+    written=12,
+    streamed_mb=20,
 )
 NORMAL = Scale("normal", 15, 30, 2000, 20, 500, 400, 50, 200, (20, 200, 2000))
-FULL = Scale("full", 25, 60, 2000, 20, 500, 1000, 50, 1000, (20, 200, 2000, 20000))
+FULL = Scale(
+    "full",
+    25,
+    60,
+    2000,
+    20,
+    500,
+    1000,
+    50,
+    1000,
+    (20, 200, 2000, 20000),
+    written=400,
+    streamed_mb=8000,
+)
 
 
 @dataclass(frozen=True)
@@ -219,7 +251,7 @@ def _write_rois(path: Path, count: int) -> None:
     _write(session, path)
 
 
-def _write_movie(path: Path, data: Any) -> None:
+def write_movie(path: Path, data: Any) -> None:
     from pynwb.ophys import TwoPhotonSeries
 
     session = _new_session()
@@ -235,14 +267,14 @@ def _write_movie(path: Path, data: Any) -> None:
     _write(session, path)
 
 
-def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray[Any, np.dtype[np.int16]]:
+def noise(shape: tuple[int, ...], seed: int) -> np.ndarray[Any, np.dtype[np.int16]]:
     """Make photon noise around a level that changes over the image."""
     level = 100 + 80 * np.sin(np.linspace(0, 9, shape[-1]))
     return np.random.default_rng(seed).poisson(level, shape).astype(np.int16)
 
 
 def _write_plain_movie(path: Path, frames: int) -> None:
-    _write_movie(path, np.resize(_noise((20, 512, 512), 0), (frames, 512, 512)))
+    write_movie(path, np.resize(noise((20, 512, 512), 0), (frames, 512, 512)))
 
 
 def _write_chunks(path: Path, count: int) -> None:
@@ -269,8 +301,8 @@ def _write_gzip_movie(path: Path, frames: int) -> None:
 
     shape = (frames, 512, 512)
     settings = {"chunks": _CHUNK, "compression": "gzip", "compression_opts": 4}
-    _write_movie(path, H5DataIO(shape=shape, dtype=np.dtype(np.int16), **settings))
-    packed = [zlib.compress(_noise(_CHUNK, seed).tobytes(), 4) for seed in range(_PATTERNS)]
+    write_movie(path, H5DataIO(shape=shape, dtype=np.dtype(np.int16), **settings))
+    packed = [zlib.compress(noise(_CHUNK, seed).tobytes(), 4) for seed in range(_PATTERNS)]
     with h5py.File(path, "r+") as file:
         movie = file[MOVIE]
         starts = np.ndindex(*(-(-n // chunk) for n, chunk in zip(shape, _CHUNK, strict=True)))

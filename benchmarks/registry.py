@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from benchmarks.files import Files, Scale
 from benchmarks.timing import Comparison
@@ -63,13 +64,14 @@ def at_most(limit: float) -> Target:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One line of the table."""
+    """One line of the table; what is measured are seconds, or bytes."""
 
     name: str
     work: str
     against: str
     target: Target
     run: Callable[[Files], Comparison]
+    unit: Literal["s", "B"] = "s"
 
     def describe(self, scale: Scale) -> str:
         """Say what is measured, with the sizes of a scale."""
@@ -90,12 +92,12 @@ GROWTHS: dict[str, Growth] = {}
 
 
 def benchmark(
-    name: str, work: str, *, against: str, target: Target
+    name: str, work: str, *, against: str, target: Target, unit: Literal["s", "B"] = "s"
 ) -> Callable[[Callable[[Files], Comparison]], Callable[[Files], Comparison]]:
     """Register a comparison; ``work`` may name fields of `Scale` in braces."""
 
     def register(run: Callable[[Files], Comparison]) -> Callable[[Files], Comparison]:
-        BENCHMARKS[name] = Benchmark(name, work, against, target, run)
+        BENCHMARKS[name] = Benchmark(name, work, against, target, run, unit)
         return run
 
     return register

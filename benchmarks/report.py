@@ -47,8 +47,8 @@ class Table:
         return self._pattern.format(
             benchmark.describe(self.scale),
             benchmark.against.format(**asdict(self.scale)),
-            _shown(comparison.ours),
-            _shown(comparison.theirs),
+            _shown(comparison.ours, benchmark.unit),
+            _shown(comparison.theirs, benchmark.unit),
             f"{_digits(statistics.median(ratios))}x",
             f"({_digits(min(ratios))} - {_digits(max(ratios))})",
             str(benchmark.target),
@@ -67,12 +67,13 @@ def growth_line(growth: Growth, samples: dict[int, list[float]]) -> str:
 
 
 def as_json(benchmark: Benchmark, comparison: Comparison, scale: Scale) -> dict[str, Any]:
-    """Give a result as plain values, in seconds."""
+    """Give a result as plain values."""
     ratios = benchmark.target.ratios(comparison)
     return {
         "name": benchmark.name,
         "work": benchmark.describe(scale),
         "against": benchmark.against.format(**asdict(scale)),
+        "unit": benchmark.unit,
         "ours": comparison.ours,
         "theirs": comparison.theirs,
         "ratio": statistics.median(ratios),
@@ -104,8 +105,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _shown(values: list[float]) -> str:
-    return f"{_duration(statistics.median(values))} ±{spread(values):.0%}"
+def _shown(values: list[float], unit: str) -> str:
+    middle = statistics.median(values)
+    shown = _duration(middle) if unit == "s" else f"{_digits(middle / 1e6)} MB"
+    return f"{shown} ±{spread(values):.0%}"
 
 
 def _duration(seconds: float) -> str:
