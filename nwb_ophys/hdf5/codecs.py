@@ -199,10 +199,15 @@ def _shuffle(data: Bytes, settings: Settings) -> Bytes:
     width = _width(settings, plain.size)
     whole = plain.size // width * width
     out = np.empty_like(plain)
-    elements = plain[:whole].reshape(-1, width)
     planes = out[:whole].reshape(width, -1)
-    for place in range(width):
-        planes[place] = elements[:, place]
+    if width == 2:  # what movies have: several times faster as numbers than as bytes
+        words = plain[:whole].view("<u2")
+        np.copyto(planes[0], words, casting="unsafe")
+        np.right_shift(words, 8, out=planes[1], casting="unsafe")
+    else:
+        elements = plain[:whole].reshape(-1, width)
+        for place in range(width):
+            planes[place] = elements[:, place]
     out[whole:] = plain[whole:]
     return out
 
