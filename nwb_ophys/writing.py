@@ -100,7 +100,7 @@ def write(
     return target
 
 
-def save(session: NWBFile, *, compression: str | None, progress: bool) -> None:
+def save(session: NWBFile, *, compression: Compression, progress: bool) -> None:
     """Write what changed in a session into its own file: `NWBFile.save`."""
     from nwb_ophys.mapper.in_place import save_in_place
 

@@ -27,6 +27,7 @@ from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Internal, Members, NDArray
 
 if TYPE_CHECKING:  # they load when a field that names them is touched
+    from nwb_ophys.authored import Compression
     from nwb_ophys.mapper.changes import Change
     from nwb_ophys.models.device import Device, DeviceModel
     from nwb_ophys.models.images import Images
@@ -339,7 +340,7 @@ class NWBFile(NWBContainer, schema="core"):
         if self._binding is not None:
             self._binding.session.close()
 
-    def save(self, *, compression: str | None = "gzip", progress: bool = False) -> None:
+    def save(self, *, compression: "Compression" = "gzip", progress: bool = False) -> None:
         """Write what changed into the file that the session was opened from, with mode ``"r+"``.
 
         The cost is that of the change, not of the file. The file is as before or as after whenever
@@ -349,7 +350,7 @@ class NWBFile(NWBContainer, schema="core"):
         Parameters
         ----------
         compression
-            ``"gzip"`` or None, for new arrays.
+            Of new arrays, as `nwb_ophys.write` takes it.
         progress
             Whether long writes show a bar.
 

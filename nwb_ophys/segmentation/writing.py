@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from nwb_ophys.authored import Compression
 from nwb_ophys.errors import FilePermissionError
 from nwb_ophys.reading import open as open_session
 from nwb_ophys.segmentation.adding import DEFAULT_NAME, add_segmentation
@@ -24,7 +25,7 @@ def write_segmentation(
     name: str = DEFAULT_NAME,
     series: str | None = None,
     replace: bool = False,
-    compression: str | None = "gzip",
+    compression: Compression = "gzip",
     progress: bool = False,
 ) -> Path:
     """Write the result of a segmentation into an NWB file, all or nothing.
