@@ -23,6 +23,7 @@ for _theme in (
     "objects",
     "arrays",
     "writing",
+    "validating",
     "segmentation",
     "editing",
 ):  # in this order they are run

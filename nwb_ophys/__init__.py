@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nwb_ophys.segmentation.writing import write_segmentation as write_segmentation
     from nwb_ophys.upkeep import recover as recover
     from nwb_ophys.upkeep import repack as repack
+    from nwb_ophys.validation import validate as validate
     from nwb_ophys.writing import link as link
     from nwb_ophys.writing import write as write
 
@@ -53,6 +54,7 @@ _HOMES = {
     "recover": "nwb_ophys.upkeep",
     "repack": "nwb_ophys.upkeep",
     "read_segmentation": "nwb_ophys.segmentation.reading",
+    "validate": "nwb_ophys.validation",
     "write": "nwb_ophys.writing",
     "write_segmentation": "nwb_ophys.segmentation.writing",
 }

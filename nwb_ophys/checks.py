@@ -9,7 +9,7 @@ written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,31 +25,79 @@ from nwb_ophys.models.table import (
     VectorData,
     VectorIndex,
 )
+from nwb_ophys.problems import Severity
 
-__all__ = ["Finding", "broken_rules", "rule"]
+__all__ = ["RULES", "Finding", "Rule", "broken_rules", "rule", "rules_of"]
 
 Finding = tuple[str, str]
-Rule = Callable[[Any], Iterator[Finding]]
+"""A field that breaks a rule, and how."""
+Check = Callable[[Any], Iterator[Finding]]
 
-_RULES: list[tuple[tuple[type[Any], ...], Rule]] = []
 _SHORT = 1 << 20
 
 
-def rule(*kinds: type[Any]) -> Callable[[Rule], Rule]:
+class Rule(NamedTuple):
+    """One rule that spans fields or objects.
+
+    Parameters
+    ----------
+    kinds
+        The types whose objects it is for.
+    check
+        Gives what breaks it; its docstring says what the rule is.
+    severity
+        How much it matters.
+    authored
+        Whether a session that breaks it is not written.
+    mend
+        What to do about it.
+    """
+
+    kinds: tuple[type[Any], ...]
+    check: Check
+    severity: Severity
+    authored: bool
+    mend: str
+
+    @property
+    def name(self) -> str:
+        """The name of the rule, as problems show it."""
+        return self.check.__name__.replace("_", "-")
+
+
+RULES: list[Rule] = []
+_AS_SAID = "make it as the message expects"
+
+
+def rule(
+    *kinds: type[Any], severity: Severity = "error", authored: bool = True, mend: str = _AS_SAID
+) -> Callable[[Check], Check]:
     """Enter a rule for the objects of some types and their subtypes."""
 
-    def enter(function: Rule) -> Rule:
-        _RULES.append((kinds, function))
-        return function
+    def enter(check: Check) -> Check:
+        RULES.append(Rule(kinds, check, severity, authored, mend))
+        return check
 
     return enter
 
 
+def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
+    """Give the rules for the objects of a class."""
+    known, rules = _RULES_OF.get(cls, (0, ()))
+    if known != len(RULES):  # further rules are entered when a file is validated
+        rules = tuple(one for one in RULES if issubclass(cls, one.kinds))
+        _RULES_OF[cls] = len(RULES), rules
+    return rules
+
+
+_RULES_OF: dict[type[Any], tuple[int, tuple[Rule, ...]]] = {}
+
+
 def broken_rules(model: Any) -> Iterator[Finding]:
-    """Iterate over the fields of an object that break a rule, and how."""
-    for kinds, function in _RULES:
-        if isinstance(model, kinds):
-            yield from function(model)
+    """Iterate over the fields that keep an object from being written, and how."""
+    for one in rules_of(type(model)):
+        if one.authored:
+            yield from one.check(model)
 
 
 def _shape(array: Any) -> tuple[int, ...]:
@@ -204,7 +252,7 @@ def times_are_told_once(series: TimeSeries) -> Iterator[Finding]:
     if (series.timestamps is None) == (start is None):
         found = "neither" if start is None else "both"
         yield "timestamps", f"expected either timestamps or a rate, found {found}"
-    if start is not None and (start.rate is None or start.rate < 0):
+    if start is not None and not (start.rate is not None and start.rate >= 0):
         yield "starting_time", f"expected a rate of 0 or more, found {start.rate}"
 
 

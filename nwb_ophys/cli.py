@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 where `diff` found differences; 2 after an error, which is on stderr.
+        0; 1 where `diff` found differences, or `validate` an error; 2 after an error of its own,
+        which is on stderr.
     """
     arguments = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
@@ -154,6 +155,69 @@ def _diff(arguments: Arguments) -> int:
     for difference in differences:
         print(difference)
     return 1 if differences else 0
+
+
+# -- validate ----------------------------------------------------------------------------------
+
+
+def _declare_validate(parser: Parser) -> None:
+    parser.add_argument("files", nargs="*", metavar="FILE", help="NWB files")
+    parser.add_argument("--json", action="store_true", help="print problems as JSON")
+    parser.add_argument(
+        "--level",
+        choices=("error", "warning", "hint"),
+        default="hint",
+        help="show only what matters so much (default: hint, all of it)",
+    )
+    parser.add_argument(
+        "--data", action="store_true", help="read all data too, which may take long"
+    )
+    parser.add_argument(
+        "--external-links",
+        choices=("folder", "all", "none"),
+        default="folder",
+        help="which other files may be opened (default: those below the folder of the file)",
+    )
+    parser.add_argument("--explain", metavar="RULE", help="say what a rule asks for, and end")
+
+
+def _validate(arguments: Arguments) -> int:
+    import json
+    from dataclasses import asdict
+
+    from nwb_ophys.validation import explain, validate
+
+    if arguments.explain is not None:
+        print(explain(arguments.explain))
+        return 0
+    if not arguments.files:
+        raise NWBError("expected files to validate, found none", hint="nwb-ophys validate FILE ...")
+    levels = ("error", "warning", "hint")
+    shown = levels[: levels.index(arguments.level) + 1]
+    results: dict[str, list[dict[str, str]]] = {}
+    invalid = 0
+    for number, file in enumerate(arguments.files):
+        if sys.stderr.isatty() and len(arguments.files) > 1:
+            print(f"\r{number + 1} of {len(arguments.files)}", end="", file=sys.stderr, flush=True)
+        problems = validate(file, data=arguments.data, external_links=arguments.external_links)
+        invalid += any(one.severity == "error" for one in problems)
+        problems = [one for one in problems if one.severity in shown]
+        results[file] = [
+            asdict(one) | {"expected": one.expected, "found": one.found} for one in problems
+        ]
+        if not arguments.json:
+            print(f"{file}: {_counted([one.severity for one in problems])}")
+            for one in problems:
+                print(f"  {one.severity}: {one}")
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+    return 1 if invalid else 0
+
+
+def _counted(severities: list[str]) -> str:
+    counts = {level: severities.count(level) for level in dict.fromkeys(severities)}
+    named = [f"{count} {level}{'s' if count > 1 else ''}" for level, count in counts.items()]
+    return ", ".join(named) or "no problem"
 
 
 # -- fixture -----------------------------------------------------------------------------------
@@ -293,6 +357,13 @@ COMMANDS: Final = {
         _diff,
         "How things are stored (chunks, compression, width of numbers) does not count. The exit "
         "status is 0 where nothing differs, 1 where something does, 2 after an error.",
+    ),
+    "validate": Command(
+        "list what in files departs from their schemas, or is wrong",
+        _declare_validate,
+        _validate,
+        "Each problem is shown with its path, field and rule; --explain RULE says more. The exit "
+        "status is 0 where no file has an error, 1 where one has, 2 after an error in arguments.",
     ),
     "fixture": Command(
         "make a small NWB file to test other software with",

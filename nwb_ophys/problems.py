@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,8 @@ class Problem:
         What was expected, and what was found.
     severity
         ``error``, ``warning`` or ``hint``.
+    mend
+        What to do about it.
     """
 
     path: str
@@ -33,6 +36,21 @@ class Problem:
     rule: str
     message: str
     severity: Severity = "error"
+    mend: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What was expected; empty where the message does not put it so."""
+        return self._part(r"expected (.*?)(?:, found .*)?$")
+
+    @property
+    def found(self) -> str:
+        """What was found; empty where the message does not put it so."""
+        return self._part(r"found (.*)$")
+
+    def _part(self, pattern: str) -> str:
+        found = re.search(pattern, self.message, re.DOTALL)
+        return found[1] if found else ""
 
     def __str__(self) -> str:
         field = f", field {self.field!r}" if self.field else ""

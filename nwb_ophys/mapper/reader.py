@@ -237,8 +237,7 @@ def _note(bound: Bound, field: FieldLayout, rule: str, message: str) -> None:
     """Note that a field departs from the schema, unless that of its day had it so."""
     if _was_legal(bound, field, rule, message):
         return
-    severity: Any = "warning" if "offset from UTC" in message else "error"
-    bound.session.problem(bound.node.path, field.name, rule, message, severity)
+    bound.session.problem(bound.node.path, field.name, rule, message)
 
 
 def _was_legal(bound: Bound, field: FieldLayout, rule: str, message: str) -> bool:

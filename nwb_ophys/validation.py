@@ -1,0 +1,257 @@
+"""Judge a whole file: every field against the schema, and the rules that span fields.
+
+The reader notes what departs from the schema in a session's problems; here it reads everything that
+is no large array. Rules that span fields are those of `nwb_ophys.checks` and `nwb_ophys.practice`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import nwb_ophys.practice  # noqa: F401  (its rules are entered now)
+from nwb_ophys.checks import RULES, rules_of
+from nwb_ophys.errors import NWBError, SchemaError
+from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.source import ExternalPolicy
+from nwb_ophys.layout import layout_of
+from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.dataset import Dataset
+from nwb_ophys.models.file import NWBFile
+from nwb_ophys.models.group import Group, GroupModel
+from nwb_ophys.problems import Problem, Severity
+from nwb_ophys.reading import open as open_session
+from nwb_ophys.storage import Internal, Members
+
+__all__ = ["explain", "rule_names", "validate"]
+
+_SCHEMA_RULES: Final = {
+    "missing": ("What the schema requires is there.", "add it; the message says what"),
+    "dtype": ("Values have the dtype of the schema, or a wider one.", "write them as that dtype"),
+    "shape": ("Arrays have the axes of the schema.", "transpose or reshape them"),
+    "fixed": ("Values that the schema fixes are those.", "write the value that it fixes"),
+    "type": ("Objects are of the type that their place asks for.", "put another object there"),
+    "kind": ("Groups are groups, and datasets datasets.", "write the object anew"),
+    "link": ("Links and references lead to something.", "delete the link, or mend its target"),
+    "data": ("Data can be decoded.", "take the file from its origin again"),
+    "unknown-type": (
+        "Types are specified, in the file or officially.",
+        "cache the specification of the extension in the file",
+    ),
+    "specification": ("Specifications in the file can be understood.", "cache them anew"),
+    "undeclared": (
+        "Members and attributes are declared by a schema.",
+        "move it to scratch, or to an extension",
+    ),
+    "object-id": ("Each object has an object_id of its own.", "give it a new UUID"),
+    "file": ("The file can be opened as NWB 2.x.", "the message says how"),
+    "unreadable": ("Every object can be read.", "take the file from its origin again"),
+}
+
+
+def rule_names() -> list[str]:
+    """Name all rules."""
+    return sorted({*_SCHEMA_RULES, *(one.name for one in RULES)})
+
+
+def explain(name: str) -> str:
+    """Say what a rule asks for, and what to do where it is broken.
+
+    Raises
+    ------
+    SchemaError
+        Where there is no such rule.
+    """
+    if name in _SCHEMA_RULES:
+        text, mend = _SCHEMA_RULES[name]
+        return f"{name}: {text} Otherwise, {mend}."
+    for one in RULES:
+        if one.name == name:
+            text = (one.check.__doc__ or "").strip()
+            mend = f" Otherwise, {one.mend}." if one.mend else ""
+            kinds = ", ".join(kind.__name__ for kind in one.kinds)
+            return f"{name} ({one.severity}; {kinds}): {text}{mend}"
+    import difflib
+
+    close = difflib.get_close_matches(name, rule_names(), n=1)
+    raise SchemaError(
+        f"there is no rule {name!r}; there are {', '.join(rule_names())}",
+        hint=f"did you mean {close[0]!r}?" if close else None,
+    )
+
+
+def validate(
+    target: str | os.PathLike[str] | NWBFile,
+    *,
+    data: bool = False,
+    external_links: ExternalPolicy = "folder",
+) -> list[Problem]:
+    """List what in a file departs from its schema, or is wrong, or could be better.
+
+    A file is judged by the schema that it follows: that of the specifications in it, where it has
+    them. No array is read but those that rules are about, and these in blocks.
+
+    Parameters
+    ----------
+    target
+        The path of a file, or a session: an opened one with its changes, or an authored one.
+    data
+        Whether to read all data too, to find what does not decode.
+    external_links
+        Which other files may be opened, as in `open`.
+
+    Returns
+    -------
+    list of Problem
+        Errors first. Nothing is raised because of what the file holds; one that cannot be opened
+        is a problem with the rule ``file``.
+    """
+    if isinstance(target, NWBFile):
+        return _sorted(_problems_of(target, data))
+    try:
+        session = open_session(target, external_links=external_links)
+    except (NWBError, OSError) as error:
+        hint = getattr(error, "hint", None)
+        message = getattr(error, "message", None) or str(error)
+        return [Problem("/", "", "file", message + (f" ({hint})" if hint else ""), mend=hint or "")]
+    with session:
+        return _sorted(_problems_of(session, data))
+
+
+_CACHED: Final = "/specifications"
+_ORDER: Final = {"error": 0, "warning": 1, "hint": 2}
+
+
+def _sorted(problems: Iterator[Problem]) -> list[Problem]:
+    unique = dict.fromkeys(problems)
+    return sorted(unique, key=lambda one: (_ORDER[one.severity], one.path, one.field, one.rule))
+
+
+def _problems_of(session: NWBFile, data: bool) -> Iterator[Problem]:
+    ids: dict[Any, str] = {}
+    for path, model in _walk(session, "/"):
+        if path == _CACHED or path.startswith(f"{_CACHED}/"):
+            continue
+        yield from _touched(model, path, data)
+        yield from _members(model, path)
+        yield from _identity(model, path, ids)
+        yield from _broken(model, path)
+    if session._binding is not None:
+        for one in session.problems:
+            mend = _SCHEMA_RULES.get(one.rule, ("", ""))[1]
+            yield replace(one, mend=mend)
+
+
+def _walk(root: NWBFile, top: str) -> Iterator[tuple[str, Any]]:
+    """Iterate over all objects with their paths, each once."""
+    if root._binding is not None:
+        for model in root.walk():
+            yield model.hdf5_path or top, model
+        return
+    stack: list[tuple[str, Any]] = [(top, root)]
+    seen: set[int] = set()
+    while stack:
+        path, model = stack.pop()
+        if id(model) in seen:
+            continue
+        seen.add(id(model))
+        yield path, model
+        if isinstance(model, GroupModel):
+            for member in model._own_members():
+                name = getattr(member, "name", "")
+                stack.append((f"{path.rstrip('/')}/{name}", member))
+
+
+def _touched(model: Any, path: str, data: bool) -> Iterator[Problem]:
+    """Read every field, so that what is wrong with it is noted."""
+    for name, field in layout_of(type(model)).fields.items():
+        try:
+            value = getattr(model, name)
+            if data and isinstance(value, LazyArray) and value.shape:
+                for _ in value.iter_blocks():
+                    pass
+        except NWBError as error:
+            if model._binding is None or data:
+                yield _problem(error.path or path, name, "data", error.message)
+        except Exception as error:  # a validator that fails says nothing about the rest
+            yield _problem(path, name, "unreadable", f"{type(error).__name__}: {error}")
+        else:
+            if model._binding is None and value is None and field.required:
+                message = f"the schema requires a {field.stored!r}, found None"
+                yield _problem(path, name, "missing", message)
+            if isinstance(value, ConfiguredBaseModel) and not isinstance(value, field.types):
+                message = f"expected {_typed(field.types)}, found {type(value).__name__}"
+                yield _problem(path, name, "type", message)
+
+
+def _members(model: Any, path: str) -> Iterator[Problem]:
+    """Look at what lies in a group, and at attributes, that no declaration names."""
+    if model._binding is None:
+        return
+    try:
+        strangers = model.attrs
+        for name in strangers:
+            yield _problem(path, name, "undeclared", "an attribute of no schema", "hint")
+    except NWBError as error:
+        yield _problem(path, "", "data", error.message)
+    for field in layout_of(type(model)).fields.values():
+        if not isinstance(field.marker, Members):
+            continue
+        for name in (collection := getattr(model, field.name)):
+            try:
+                member = collection[name]
+            except NWBError:
+                continue  # which is noted
+            place = member.hdf5_path or f"{path.rstrip('/')}/{name}"
+            if place == _CACHED:
+                continue
+            if type(member) in (Group, Dataset):
+                kind = "group" if isinstance(member, Group) else "dataset"
+                declared = _typed(field.types)
+                if declared:
+                    message = f"expected {declared}, found a {kind} without a type"
+                    yield _problem(place, "neurodata_type", "type", message, "warning")
+                elif type(model) is not Group:
+                    yield _problem(place, "", "undeclared", f"a {kind} of no schema", "hint")
+            elif field.types and not isinstance(member, field.types):
+                message = f"expected {_typed(field.types)}, found {type(member).__name__}"
+                yield _problem(place, "", "type", message)
+
+
+def _typed(types: tuple[type[Any], ...]) -> str:
+    return " or ".join(one.__name__ for one in types if getattr(one, "neurodata_type", None))
+
+
+def _identity(model: Any, path: str, ids: dict[Any, str]) -> Iterator[Problem]:
+    field = layout_of(type(model)).fields.get("object_id")
+    if field is None or isinstance(field.marker, Internal):
+        return
+    binding: Any = model._binding
+    own = model.object_id if binding is None else binding.node.attributes.get("object_id")
+    if own is None:
+        yield _problem(path, "object_id", "object-id", "expected a UUID, found none", "warning")
+    elif own in ids:
+        message = f"expected an id of its own, found that of {ids[own]}"
+        yield _problem(path, "object_id", "object-id", message)
+    else:
+        ids[own] = path
+
+
+def _broken(model: Any, path: str) -> Iterator[Problem]:
+    for one in rules_of(type(model)):
+        try:
+            for field, message in one.check(model):
+                yield Problem(path, field, one.name, message, one.severity, one.mend)
+        except NWBError:
+            continue  # what cannot be read is a problem of its own
+        except Exception as error:  # on values that are not what the rule takes them for
+            message = f"cannot be judged by {one.name}: {type(error).__name__}: {error}"
+            yield _problem(path, "", "unreadable", message, "warning")
+
+
+def _problem(
+    path: str, field: str, rule: str, message: str, severity: Severity = "error"
+) -> Problem:
+    return Problem(path, field, rule, message, severity, _SCHEMA_RULES[rule][1])
