@@ -97,7 +97,7 @@ def test_all_of_it(tmp_path: Path, name: str, dtype: Any, by_hdf5: list[int]) ->
         assert np.asarray(found).dtype == np.asarray(expected[index]).dtype
     # A chunk over the edge that is as long as it would be without filters could be plain.
     if name not in ("shuffle", "bitshuffle"):
-        assert bool(by_hdf5) == (name in ("scale-offset", "blosc2"))
+        assert bool(by_hdf5) == (name == "scale-offset")
 
 
 @settings(max_examples=150, deadline=None)

@@ -22,6 +22,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "lzf": {"compression": "lzf", "shuffle": True},
     "blosc": dict(hdf5plugin.Blosc()),
     "blosc-zstd": dict(hdf5plugin.Blosc(cname="zstd", shuffle=2)),
+    "blosc2": dict(hdf5plugin.Blosc2()),
     "zstd": dict(hdf5plugin.Zstd()),
     "lz4": dict(hdf5plugin.LZ4()),
     "bitshuffle": dict(hdf5plugin.Bitshuffle(cname="none")),
@@ -55,7 +56,7 @@ def test_hdf5_and_we_read_each_other(tmp_path: Path, name: str, dtype: str) -> N
                 rows = len(values[start : start + CHUNKS[0]])
                 assert found[:rows].tobytes() == expected[:rows].tobytes()
     if not pipeline.encodable:
-        assert name in ("lzf", "bitshuffle", "bitshuffle-lz4", "bitshuffle-zstd")
+        assert name in ("lzf", "blosc2", "bitshuffle", "bitshuffle-lz4", "bitshuffle-zstd")
         return
     with h5py.File(tmp_path / "ours.h5", "w") as file:
         dataset = file.create_dataset("data", SHAPE, dtype, chunks=CHUNKS, **FILTERS[name])

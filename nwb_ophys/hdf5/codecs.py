@@ -6,6 +6,7 @@ Filters that it does not know, or whose codec is not installed, are left to HDF5
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 import zlib
 from collections.abc import Callable
@@ -30,6 +31,7 @@ BLOSC: Final = 32001
 LZ4: Final = 32004
 BITSHUFFLE: Final = 32008
 ZSTD: Final = 32015
+BLOSC2: Final = 32026
 
 
 class CodecError(OSError):
@@ -143,9 +145,12 @@ def available(code: int) -> bool:
     return _encoder(code) is not None and _decoder(code) is not None
 
 
+_MORE_NAMES: Final = {BITSHUFFLE: "bitshuffle", ZSTD: "zstd", BLOSC2: "blosc2"}
+
+
 def _name(code: int) -> str:
     names = {1: "gzip", 2: "shuffle", 3: "fletcher32", LZF: "lzf", BLOSC: "blosc", LZ4: "lz4"}
-    return names.get(code) or {BITSHUFFLE: "bitshuffle", ZSTD: "zstd"}.get(code, str(code))
+    return names.get(code) or _MORE_NAMES.get(code, str(code))
 
 
 # -- gzip: libdeflate reads it fastest, and ISA-L writes it fastest -----------------------------
@@ -289,6 +294,25 @@ def _bitunshuffle(raw: Bytes, settings: Settings, size: int | None) -> Bytes:
     return b"".join(parts)
 
 
+_AXES_AT: Final = 8
+"""From this place on, the settings of Blosc2 give the shape of chunks that are cut in blocks."""
+
+
+def _blosc2(raw: Bytes, settings: Settings, size: int | None) -> Bytes:
+    import blosc2
+
+    frame = bytes(raw)
+    if len(settings) > _AXES_AT:
+        return np.ascontiguousarray(blosc2.ndarray_from_cframe(frame)[:]).tobytes()
+    plain: bytes = blosc2.schunk_from_cframe(frame)[:]
+    return plain
+
+
+@cache
+def _has_blosc2() -> bool:
+    return importlib.util.find_spec("blosc2") is not None
+
+
 @cache
 def _imagecodecs() -> Any:
     """Give the library of further codecs; None where it is not installed."""
@@ -333,6 +357,8 @@ _OPTIONAL_ENCODERS: Final[dict[int, Encoder]] = {
 
 @cache
 def _decoder(code: int) -> Decoder | None:
+    if code == BLOSC2:
+        return _blosc2 if _has_blosc2() else None
     optional = _OPTIONAL_DECODERS.get(code)
     return optional if optional and _imagecodecs() is not None else _DECODERS.get(code)
 
