@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nwb_ophys.hdf5.arrays import LazyArray as LazyArray
     from nwb_ophys.hdf5.workers import configure as configure
     from nwb_ophys.masks import Masks as Masks
+    from nwb_ophys.mending import upgrade as upgrade
     from nwb_ophys.models import *  # noqa: F403
     from nwb_ophys.problems import Problem as Problem
     from nwb_ophys.ragged import RaggedColumn as RaggedColumn
@@ -54,6 +55,7 @@ _HOMES = {
     "recover": "nwb_ophys.upkeep",
     "repack": "nwb_ophys.upkeep",
     "read_segmentation": "nwb_ophys.segmentation.reading",
+    "upgrade": "nwb_ophys.mending",
     "validate": "nwb_ophys.validation",
     "write": "nwb_ophys.writing",
     "write_segmentation": "nwb_ophys.segmentation.writing",

@@ -337,6 +337,38 @@ def _repack(arguments: Arguments) -> int:
     return 0
 
 
+# -- fix ---------------------------------------------------------------------------------------
+
+
+def _declare_fix(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an NWB file, which stays as it is")
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the file to write")
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="where dates without an offset are, as Europe/Zurich"
+    )
+    parser.add_argument(
+        "--only", metavar="RULE", nargs="+", action="extend", help="mend only what broke these"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+
+
+def _fix(arguments: Arguments) -> int:
+    from nwb_ophys.mending import upgrade
+
+    with nwb_ophys.open(arguments.file) as session:
+        mending = upgrade(session, timezone=arguments.timezone, only=arguments.only)
+        path = nwb_ophys.write(session, arguments.out, overwrite=arguments.overwrite)
+    for mend in mending.mends:
+        print(mend)
+    for problem in mending.left:
+        print(f"left: {problem}")
+    if mending.mends:
+        print(f"{path}: {len(mending.mends)} mended, {len(mending.left)} left")
+    else:
+        print(f"{path}: nothing to mend, an unchanged copy; {len(mending.left)} left")
+    return 0
+
+
 COMMANDS: Final = {
     "demo": Command(
         "try the package on a session that it makes",
@@ -390,6 +422,14 @@ COMMANDS: Final = {
         _declare_repack,
         _repack,
         "Saving in place leaves those bytes in the file. All else stays as it is stored.",
+    ),
+    "fix": Command(
+        "mend a file, and bring it to the newest schema",
+        _declare_fix,
+        _fix,
+        "What can be mended without a guess is; each mend is listed, and so is what was left. "
+        "A RULE is columns, dtype, fixed, missing, shape, type, undeclared or version; "
+        "missing:object_id is that rule for one field.",
     ),
 }
 """The subcommands by name, in the order of the help."""

@@ -21,10 +21,11 @@ from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.growing import takes_pending
 from nwb_ophys.hdf5.nodes import node_at
 from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.mapper.session import Session, fingerprint
+from nwb_ophys.mapper.session import TYPE_ATTRIBUTES, Session, fingerprint
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.file import NWBFile
+from nwb_ophys.specs import packed_namespaces
 from nwb_ophys.storage import Array, Child, Link, Members, Ref, Value
 
 __all__ = [
@@ -154,6 +155,14 @@ class Plan:
     def adds_types(self) -> bool:
         """Whether objects are added, for which the file needs the newest schema."""
         return bool(self.grafts) or any(item.model.neurodata_type is not None for item in self.new)
+
+    @property
+    def sets_newest(self) -> bool:
+        """Whether the file is said to follow the newest schema, so that it has to carry it."""
+        newest = packed_namespaces()["core"].version
+        return self.root.nwb_version == newest and any(
+            one.model is self.root and one.field.name == "nwb_version" for one in self.fields
+        )
 
     @property
     def drops_objects(self) -> bool:
@@ -403,6 +412,9 @@ def _still_there(plan: Plan, model: Any, one: FieldLayout, name: str) -> bool:
 def same_attributes(model: Any) -> bool:
     """Tell whether the attributes that a model does not declare are those of the file."""
     stored = model._binding.attributes(model)
+    own = model._binding.node.attributes
+    for name in TYPE_ATTRIBUTES & model._attrs.keys() & own.keys():
+        stored[name] = own[name]  # an upgrade sets them
     return stored.keys() == model._attrs.keys() and all(
         stored[name] is value or _equal_attribute(stored[name], value)
         for name, value in model._attrs.items()

@@ -24,6 +24,7 @@ from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.values import Pointer, RegionPointer, read_scalar
 from nwb_ophys.layout import FieldLayout, layout_of
+from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
 
 if TYPE_CHECKING:
@@ -236,6 +237,10 @@ def pointed(node: Node, value: Any) -> Any:
 def _note(bound: Bound, field: FieldLayout, rule: str, message: str) -> None:
     """Note that a field departs from the schema, unless that of its day had it so."""
     if _was_legal(bound, field, rule, message):
+        path = bound.node.path
+        bound.session.earlier[path, field.name, rule] = Problem(
+            path, field.name, rule, message, "warning"
+        )
         return
     bound.session.problem(bound.node.path, field.name, rule, message)
 

@@ -111,9 +111,9 @@ def carry_out(
     if finish_copy is not None:
         finish_copy()
     writer.write_links()
-    if plan.session is not None and plan.adds_types:
+    if plan.session is not None and (plan.adds_types or plan.sets_newest):
         old = file.attrs.get("nwb_version")
-        if write_specifications(file, _extensions(plan)):
+        if write_specifications(file, _extensions(plan)) and not plan.sets_newest:
             warnings.warn(
                 f"{plan.session.file}: objects of schema "
                 f"{file.attrs['nwb_version']} were added to a file of schema {old}; its cached "

@@ -47,8 +47,9 @@ def write_specifications(file: h5py.File, extensions: Mapping[str, Namespace] = 
         versions = list(group.get(name, ()))
         if not versions or newest([*versions, namespace.version]) not in versions:
             _put(group, namespace)
-    if written:
+    if written or ".specloc" not in file.attrs:
         write_attribute(file.id, ".specloc", group.ref)
+    if written:
         write_attribute(file.id, "nwb_version", version)
     return written
 

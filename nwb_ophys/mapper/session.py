@@ -79,6 +79,8 @@ class Session:
         self.source = source
         self.lock = source.lock
         self.problems: dict[tuple[str, str, str], Problem] = {}
+        self.earlier: dict[tuple[str, str, str], Problem] = {}
+        """What departs from the newest schema, and followed that of its day."""
         self._models: dict[tuple[int, int], Any] = {}
         self._catalogs: dict[int, Catalog] = {}
         self._scanned: set[tuple[int, int]] = set()

@@ -79,7 +79,8 @@ class Writer:
             self._group(path)
         for new in plan.new:
             self._create(new.path, new.model)
-        for change in plan.fields:
+        # Datasets first: one that is created anew has to be there for its attributes.
+        for change in sorted(plan.fields, key=_is_attribute):
             self._set_field(change)
         for path, model in plan.attributes:
             self._set_attributes(path, model)
@@ -373,6 +374,10 @@ class Writer:
         )
         if ours.get("object_id") != theirs.get("object_id"):
             raise _another(source, path)
+
+
+def _is_attribute(change: SetField) -> bool:
+    return isinstance(change.field.marker, Attr | Ref)
 
 
 def _source_of(graft: Graft) -> Source:
