@@ -369,6 +369,33 @@ def _fix(arguments: Arguments) -> int:
     return 0
 
 
+# -- stubs -------------------------------------------------------------------------------------
+
+
+def _declare_stubs(parser: Parser) -> None:
+    parser.add_argument(
+        "extension",
+        metavar="EXTENSION",
+        help="an installed package, such as ndx-pose, or the path of a .namespace.yaml",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the .pyi to write (default: standard output)"
+    )
+
+
+def _stubs(arguments: Arguments) -> int:
+    from nwb_ophys.generated.extensions import load_extension
+    from nwb_ophys.generated.stubbing import extension_stub
+
+    text = extension_stub(load_extension(arguments.extension))
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        with open(arguments.output, "w", encoding="utf-8") as file:
+            file.write(text)
+    return 0
+
+
 COMMANDS: Final = {
     "demo": Command(
         "try the package on a session that it makes",
@@ -409,6 +436,13 @@ COMMANDS: Final = {
         _segment,
         "Masks, traces and summary images of suite2p or CaImAn, or an image of labels as cellpose "
         "makes it, go into the file itself; it is as before or as after, whatever happens.",
+    ),
+    "stubs": Command(
+        "write type stubs for the types of an extension",
+        _declare_stubs,
+        _stubs,
+        "Editors and type checkers learn from the file what classes that are made at run time "
+        "take and hold.",
     ),
     "recover": Command(
         "put a file back as it was before a save that was interrupted",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import WeakValueDictionary
 
 from .errors import FileMissingError, MemberNotFoundError
 from .spec_index import NamespaceIndex, TypeRecord, defined_types, index_namespace, type_def_inc
@@ -158,11 +160,16 @@ class Catalog:
 
     @classmethod
     def from_texts(cls, namespaces: Iterable[Namespace]) -> Catalog:
-        """Return the catalog of namespaces given as texts, such as a file caches.
+        """Return the catalog of namespaces given as texts, the same one for the same texts.
 
         Texts that cannot be understood are left out; `problems` lists them.
         """
-        return cls({namespace.name: namespace for namespace in namespaces})
+        found = {namespace.name: namespace for namespace in namespaces}
+        key = _content(found)
+        catalog = _KNOWN.get(key)
+        if catalog is None:
+            catalog = _KNOWN[key] = cls(found)
+        return catalog
 
     @property
     def namespaces(self) -> Mapping[str, Namespace]:
@@ -276,6 +283,23 @@ class Catalog:
         if key not in self._documents:
             self._documents[key] = json.loads(self.namespaces[namespace].sources[source])
         return self._documents[key]
+
+
+# Files of one writer carry the same texts, which are indexed once.
+_KNOWN: WeakValueDictionary[str, Catalog] = WeakValueDictionary()
+
+
+def _content(namespaces: Mapping[str, Namespace]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, one in sorted(namespaces.items()):
+        for text in (
+            name,
+            one.version,
+            one.namespace_text,
+            *map("".join, sorted(one.sources.items())),
+        ):
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
 
 
 class _PackedCatalog(Catalog):

@@ -11,7 +11,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, get_args
 
@@ -19,12 +19,14 @@ from nwb_ophys.dtypes import DTypeSpec
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
+from nwb_ophys.registry import is_generated
 from nwb_ophys.storage import Child, Link, Members, is_optional
 
-__all__ = ["model_stubs", "stub_of"]
+__all__ = ["constructor_of", "model_stubs", "scalar_of", "stub_of"]
 
 _HEADER = "from nwb_ophys.stub_types import *"
 _SCALARS = {"text": "str", "ascii": "str", "isodatetime": "datetime | date | str", "bool": "bool"}
+_NO_NAMES: Mapping[type[Any], str] = {}
 _HIDDEN = frozenset({"__init__", "__getattr__", "__setattr__", "__new__", "__init_subclass__"})
 
 
@@ -56,7 +58,8 @@ def _imports(module: ModuleType) -> list[str]:
     return sorted(
         f"from {kind.__module__} import {kind.__name__} as {kind.__name__}"
         for kind in kinds
-        if kind.__module__ != module.__name__
+        # Those that are made at run time are told by the module that the source takes them from.
+        if kind.__module__ != module.__name__ and not is_generated(kind)
     )
 
 
@@ -87,7 +90,7 @@ def _class(node: ast.ClassDef, cls: type[Any]) -> ast.ClassDef:
         elif isinstance(each, ast.Assign) and not is_model:
             body.append(each)
     if is_model:
-        body.extend(ast.parse("\n".join(_constructor(cls))).body)
+        body.extend(ast.parse("\n".join(constructor_of(cls))).body)
     node.body = body or [ast.Expr(ast.Constant(...))]
     # The class keywords are for pydantic's hook at run time.
     node.keywords = []
@@ -107,25 +110,38 @@ def _bodiless(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
     return node
 
 
-def _constructor(cls: type[ConfiguredBaseModel]) -> Iterator[str]:
+def constructor_of(
+    cls: type[ConfiguredBaseModel], names: Mapping[type[Any], str] = _NO_NAMES
+) -> Iterator[str]:
+    """Iterate over the constructor of a model, and the properties that show fields of its parts.
+
+    Parameters
+    ----------
+    cls
+        The model.
+    names
+        Names of classes in the stub, where they are not their own.
+    """
     layout = layout_of(cls)
     parameters = []
     for name, info in cls.model_fields.items():
         if name == "hdf5_path":
             continue
         field = layout.fields.get(name)
-        accepted = _accepted(field) if field is not None else _named(info.annotation)
+        accepted = _accepted(field, names) if field is not None else _named(info.annotation)
         required = info.is_required() and name not in cls.completed
         optional = " | None" if is_optional(info.annotation) or name in cls.completed else ""
         parameters.append(f"{name}: {accepted}{optional}{'' if required else ' = ...'}")
     for flat, owner in layout.flat.items():
         part = layout_of(layout.fields[owner].types[0]).fields[flat]
-        parameters.append(f"{flat}: {_accepted(part)} | None = ...")
+        parameters.append(f"{flat}: {_accepted(part, names)} | None = ...")
+    for single in getattr(cls, "singles", ()):
+        parameters.append(f"{single}: Any = ...")
     taken = f", *, {', '.join(parameters)}" if parameters else ""
     yield f"def __init__(self{taken}) -> None: ..."
     for flat, owner in layout.flat.items():
         part = layout_of(layout.fields[owner].types[0]).fields[flat]
-        held = _accepted(part)
+        held = _accepted(part, names)
         yield f"@property\ndef {flat}(self) -> {held} | None: ..."
         yield f"@{flat}.setter\ndef {flat}(self, value: {held} | None) -> None: ..."
 
@@ -135,10 +151,10 @@ def _named(annotation: Any) -> str:
     return f"Literal[{', '.join(literals)}]" if literals else "str"
 
 
-def _accepted(field: FieldLayout) -> str:
+def _accepted(field: FieldLayout, names: Mapping[type[Any], str]) -> str:
     """Say which values a field accepts."""
     marker = field.marker
-    kinds = " | ".join(kind.__name__ for kind in field.types) or "Any"
+    kinds = " | ".join(names.get(kind, kind.__name__) for kind in field.types) or "Any"
     if isinstance(marker, Members):
         return f"Mapping[str, {kinds}] | Iterable[{kinds}]"
     if isinstance(marker, Link):
@@ -147,14 +163,15 @@ def _accepted(field: FieldLayout) -> str:
         is_dataset = issubclass(field.types[0], DatasetModel)
         return f"{kinds} | ArrayInput" if is_dataset else f"{kinds} | dict[str, Any]"
     if field.is_list:
-        scalar = _scalar(marker.dtype)  # type: ignore[attr-defined]
+        scalar = scalar_of(marker.dtype)  # type: ignore[attr-defined]
         return f"{scalar} | Sequence[{scalar}]"
     if marker.shape == ():  # type: ignore[attr-defined]
-        return _scalar(marker.dtype)  # type: ignore[attr-defined]
+        return scalar_of(marker.dtype)  # type: ignore[attr-defined]
     return "ArrayInput"
 
 
-def _scalar(dtype: DTypeSpec) -> str:
+def scalar_of(dtype: DTypeSpec) -> str:
+    """Say which scalars a dtype accepts."""
     if not isinstance(dtype, str):
         return "Any"
     if dtype.lstrip("u").startswith("int"):

@@ -16,6 +16,7 @@ import pytest
 from nwbinspector import Importance, inspect_nwbfile
 
 import nwb_ophys as nwb
+from nwb_ophys import cli
 from nwb_ophys.errors import FileMissingError, SchemaError
 from nwb_ophys.layout import layout_of
 
@@ -456,3 +457,51 @@ def test_what_cannot_be_found_is_said(tmp_path):
     broken.write_text(text)
     with pytest.raises(SchemaError, match="includes 'ndx-missing', which is not known"):
         nwb.load_extension(broken)
+
+
+# -- stubs ---------------------------------------------------------------------------------------
+
+USE = """
+from typing import TYPE_CHECKING, cast
+
+import nwb_ophys as nwb
+from nwb_ophys.storage import NDArray
+
+if TYPE_CHECKING:
+    from ndx_odd_types import Types
+
+odd = cast("Types", nwb.load_extension("ndx-odd"))
+step = odd.Step(name="one", order=1)
+order: int = step.order
+series = odd.TetrodeSeries(name="s", data=[[1, 2, 3, 4]], trode_id=1, gain=2.0, electrodes=[0])
+rate: float | None = series.rate
+marks = odd.OldStyle().landmarks
+"""
+
+
+def test_stubs_tell_type_checkers(tmp_path, capsys):
+    target = tmp_path / "ndx_odd_types.pyi"
+    assert cli.main(["stubs", str(ODD), "-o", str(target)]) == 0
+    assert cli.main(["stubs", str(ODD)]) == 0
+    assert capsys.readouterr().out == target.read_text()
+    lines = USE.count("\n")
+    (tmp_path / "use.py").write_text(
+        USE + 'odd.Step(nme="one", order=1)\nwrong: str = step.order\n'
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [one for one in run.stdout.splitlines() if ": error: " in one]
+    assert [one.split(": error: ")[0] for one in found] == [
+        f"use.py:{lines + 1}",
+        f"use.py:{lines + 2}",
+    ], run.stdout
+
+
+def test_stubs_of_what_is_not_there(capsys):
+    assert cli.main(["stubs", "ndx-nowhere"]) == 2
+    assert "no installed package 'ndx-nowhere'" in capsys.readouterr().err
