@@ -1,5 +1,6 @@
 """Copies of whole files."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bytewise, "_STEP", 1000)
-    monkeypatch.setattr(bytewise, "_LARGE", 5000)
 
 
 @pytest.fixture(params=[0, 1, 999, 1000, 4999, 5000, 12345])
@@ -49,7 +49,7 @@ def test_systems_that_cannot(
 
 
 @pytest.mark.parametrize("failing", ["copy_file_range", "fsync"])
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     def fail(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -77,3 +77,34 @@ def test_a_failure_midway_is_not_taken_for_a_system_that_cannot(
     monkeypatch.setattr(shutil, "copyfile", lambda *_: pytest.fail("copied again"))
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         bytewise.copy_synced(source, tmp_path / "target")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EOPNOTSUPP])
+def test_room_that_cannot_be_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    class System:
+        def fallocate(self, *_: int) -> int:
+            ctypes.set_errno(number)
+            return -1
+
+        def sync_file_range(self, *_: int) -> int:
+            return -1
+
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(10000))
+    monkeypatch.setattr(bytewise, "_system", System)
+    if number == errno.EOPNOTSUPP:
+        bytewise.copy_synced(source, target)
+        assert target.read_bytes() == source.read_bytes()
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            bytewise.copy_synced(source, target)
+
+
+def test_systems_that_can_neither_reserve_nor_begin(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bytewise, "_system", lambda: None)
+    bytewise.copy_synced(source, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == source.read_bytes()
