@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nwb_ophys.layout import layout_of
 from nwb_ophys.models.images import Images, ImageSeries
 from nwb_ophys.models.imaging import ImagingPlane, MotionCorrection
 from nwb_ophys.models.responses import DfOverF, Fluorescence
@@ -26,6 +27,7 @@ from nwb_ophys.models.table import (
     VectorIndex,
 )
 from nwb_ophys.problems import Severity
+from nwb_ophys.storage import Child
 
 __all__ = ["RULES", "Finding", "Rule", "broken_rules", "rule", "rules_of"]
 
@@ -229,14 +231,20 @@ def regions_stay_within_their_tables(region: DynamicTableRegion) -> Iterator[Fin
 @rule(AlignedDynamicTable)
 def categories_are_the_tables(table: AlignedDynamicTable) -> Iterator[Finding]:
     """Every table is listed in ``categories``, and all have the same rows."""
-    if sorted(table.categories or ()) != sorted(table.children):
+    tables: dict[str, Any] = dict(table.children)
+    for field in layout_of(type(table)).fields.values():  # some types name theirs
+        if isinstance(field.marker, Child) and not field.groups:
+            part = getattr(table, field.name)
+            if isinstance(part, DynamicTable):
+                tables[field.stored] = part
+    if sorted(table.categories or ()) != sorted(tables):
         yield (
             "categories",
-            f"expected the names of the tables, {_listed(table.children) or 'none'}, found "
+            f"expected the names of the tables, {_listed(tables) or 'none'}, found "
             f"{_listed(table.categories or ()) or 'none'}",
         )
     rows = _length(table.id)
-    for name, part in table.children.items():
+    for name, part in tables.items():
         count = _length(part.id)
         if rows is not None and count is not None and count != rows:
             yield "children", f"expected {rows} rows in {name!r}, as the table has, found {count}"
