@@ -15,6 +15,7 @@ from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.copying import TreeCopier
 from nwb_ophys.hdf5.datasets import encode, write_attribute, write_dataset
+from nwb_ophys.hdf5.encoding import write_block
 from nwb_ophys.hdf5.growing import AsArray, fill, holds_references, write_anew, write_pending
 from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.nodes import Node, root_of
@@ -280,7 +281,7 @@ class Writer:
             dataset = h5py.Dataset(h5o.open(group, encode_text(name)))
             if pending is None:
                 if not self._is_own(value, join(parent, name)):
-                    dataset[...] = value.isoformat() if hasattr(value, "isoformat") else value
+                    _overwrite(dataset, value)
             elif isinstance(value, LazyArray) and holds_references(value):
                 self._later.append(lambda: write_pending(dataset.id, pending, self._refer))
             else:
@@ -429,6 +430,14 @@ def _member_type(column: np.ndarray[Any, Any]) -> Any:
         return column.dtype
     texts = all(isinstance(one, (str, bytes)) for one in column.flat)
     return h5py.string_dtype() if texts and column.size else h5py.ref_dtype
+
+
+def _overwrite(dataset: h5py.Dataset, value: Any) -> None:
+    """Put a value into a dataset of its shape and dtype."""
+    if isinstance(value, np.ndarray) and value.ndim and not value.dtype.hasobject:
+        write_block(dataset.id, 0, value)
+    else:
+        dataset[...] = value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _has_objects(value: Any) -> bool:
