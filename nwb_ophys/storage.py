@@ -280,8 +280,16 @@ def _from_sequence(value: Any, dtype: DTypeSpec) -> np.ndarray[Any, Any]:
             and not isinstance(value[0], (tuple, list))
         ):
             return _rows([value], dtype)[0:1].reshape(())
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
+            raise ValueError(f"expected rows of {describe(dtype)}, found {value!r}")
         return _rows(value, dtype)
     if dtype == "reference":
+        if hasattr(value, "hdf5_path"):  # a single object
+            single = np.empty((), object)
+            single[()] = value
+            return single
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
+            raise ValueError(f"expected objects to refer to, found {value!r}")
         # numpy would take objects that behave as arrays apart.
         result = np.empty(len(value), object)
         result[:] = [None] * len(value)

@@ -221,6 +221,10 @@ def test_what_is_authored_must_conform(odd):
         layout_of(odd.TetrodeSeries).fields["data"].types[0](array=np.zeros((5, 3), "int16"))
     with pytest.raises(ValueError, match=r"expected axes \(a\) or \(a, 3\)"):
         odd.Protocol(copy_="c", begun=WHEN, settings=np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"expected rows of compound .*, found 42"):
+        odd.Landmarks(name="l", array=42, reference=stage(name="s", axes=["x"]))
+    with pytest.raises(ValueError, match="expected objects to refer to, found 42"):
+        core("ElectrodesTable")(name="e", description="e", location=["a"], group={"array": 42})
     with pytest.raises(ValueError, match="order"):
         odd.Step(name="one")
     with pytest.raises(ValueError, match="expected Stage, found"):
@@ -452,6 +456,9 @@ def test_what_cannot_be_found_is_said(tmp_path):
     broken = tmp_path / "ndx-b.namespace.yaml"
     broken.write_text("namespaces: [")
     with pytest.raises(SchemaError, match="is no YAML"):
+        nwb.load_extension(broken)
+    broken.write_text("namespaces:\n- {name: ndx-b, version: '1', schema: 1.5}\n")
+    with pytest.raises(SchemaError, match=r"schema of .ndx-b. as a list .* found 1\.5"):
         nwb.load_extension(broken)
     text = "namespaces:\n- {name: ndx-b, version: '1', schema: [{namespace: ndx-missing}]}\n"
     broken.write_text(text)

@@ -219,8 +219,16 @@ def _read(path: Path) -> list[Namespace]:
     for one in listed if isinstance(listed, list) else ():
         if not isinstance(one, dict) or not one.get("name"):
             raise SchemaError("expected a namespace with a name", file=path)
-        schema, sources = [], {}
-        for item in one.get("schema") or ():
+        schema: list[Any] = []
+        sources: dict[str, str] = {}
+        listed_schema = one.get("schema")
+        if not isinstance(listed_schema, list):
+            raise SchemaError(
+                f"expected the schema of {one['name']!r} as a list of namespaces and sources, "
+                f"found {listed_schema!r}",
+                file=path,
+            )
+        for item in listed_schema:
             source = item.get("source") if isinstance(item, dict) else None
             if isinstance(source, str):
                 name = source.rsplit(".", 1)[0] if source.endswith((".yaml", ".yml")) else source
