@@ -481,7 +481,8 @@ class Members(Marker):
             if value is None and optional:
                 value = ()
             if isinstance(value, Children) and (
-                value._kinds == accepts or value._accepts == model_types(annotation)
+                value._kinds == accepts
+                or (len(value) and value._accepts == model_types(annotation))
             ):
                 return value
             if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):

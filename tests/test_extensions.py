@@ -285,6 +285,17 @@ def test_official_types_without_a_model_are_authored(tmp_path):
         assert not back.problems
 
 
+def test_sessions_without_such_types_do_not_build_any():
+    script = (
+        "import sys, datetime as d, nwb_ophys as nwb;"
+        "nwb.NWBFile(identifier='a', session_description='b',"
+        " session_start_time=d.datetime.now(d.UTC));"
+        "print([one for one in sys.modules if one.startswith('nwb_ophys.generated.')])"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "['nwb_ophys.generated.official']"
+
+
 # -- two versions, and specifications that are broken --------------------------------------------
 
 
