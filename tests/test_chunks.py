@@ -170,6 +170,40 @@ def test_kinds_of_files(tmp_path: Path, options: dict[str, Any]) -> None:
             assert np.array_equal(array[...], values)
 
 
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_contiguous_data(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    shape = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple))
+    values = values_of(data.draw(st.sampled_from(["i2", ">f8", "u1"])), shape)
+    path = tmp_path_factory.mktemp("contiguous") / "file.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = values
+    array = lazy(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetching, "_FAR", 0)
+        for _ in range(4):
+            index = data.draw(indices(shape))
+            found = result_or_error(lambda index=index: array[index])
+            wanted = result_or_error(lambda index=index: values[index])
+            if isinstance(wanted, Exception):
+                assert type(found) is type(wanted)
+            else:
+                assert np.array_equal(found, wanted)
+
+
+def test_a_pixel_over_time_is_read_past_hdf5(tmp_path: Path, by_hdf5: list[int]) -> None:
+    movie = values_of("i2", (7, 100, 90))
+    with h5py.File(tmp_path / "file.h5", "w") as file:
+        file["data"] = movie
+    array = lazy(tmp_path / "file.h5")
+    assert np.array_equal(array[:, 41, 17], movie[:, 41, 17])
+    assert np.array_equal(array[1::3, 41, 5:50], movie[1::3, 41, 5:50])
+    assert np.array_equal(array[:, 20:30], movie[:, 20:30])
+    assert not by_hdf5
+    assert np.array_equal(array[:, 20:30, 4:9], movie[:, 20:30, 4:9])
+    assert by_hdf5
+
+
 def test_what_was_never_written(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "file.h5", "w") as file:
         file.create_dataset("data", (10**6, 10**6), "i2", chunks=(7, 9), compression=1)

@@ -38,6 +38,9 @@ FILTERS = {
 }
 
 
+_FAR = 1 << 14  # bytes between rows, from which on HDF5 reads much in between
+
+
 class Fetch(Protocol):
     """An engine: reads each block into its place in `out`.
 
@@ -121,17 +124,41 @@ class Stored:
         self._dtype = dtype
 
     def _read_run(self, raw: RawFile, block: Block, out: NDArray[Any]) -> bool:
-        """Read rows that lie together in one piece; leave all else, and short files, to HDF5."""
-        if not block.shape or block.pick is not None or block.shape[1:] != self._row:
-            return False
-        if block.step[0] != 1 and block.shape[0] > 1:
+        """Read rows, or one run of each; leave all else, and short files, to HDF5."""
+        if not block.shape or block.pick is not None:
             return False
         target = out if block.at is None else out[block.at]
         if not target.flags.c_contiguous:
             return False
-        buffer = memoryview(target.reshape(-1).view(numpy.uint8).data)
         assert self._offset is not None
-        return raw.read_into(self._offset + block.start[0] * self._row_bytes, buffer)
+        buffer = memoryview(target.reshape(-1).view(numpy.uint8).data)
+        rows, step = block.shape[0], block.step[0]
+        start = self._offset + block.start[0] * self._row_bytes
+        if block.shape[1:] == self._row and (step == 1 or rows == 1):
+            return raw.read_into(start, buffer)
+        within = self._run_in_row(block, out.dtype.itemsize)
+        if within is None or self._row_bytes < _FAR:
+            return False
+        size = len(buffer) // rows
+        return all(
+            raw.read_into(
+                start + within + row * step * self._row_bytes, buffer[row * size : (row + 1) * size]
+            )
+            for row in range(rows)
+        )
+
+    def _run_in_row(self, block: Block, itemsize: int) -> int | None:
+        """Tell where in each row a block lies, if it is one run of it; None if it is not."""
+        within, stride, whole = 0, itemsize, True
+        for start, count, step, length in zip(
+            block.start[:0:-1], block.shape[:0:-1], block.step[:0:-1], self._row[::-1], strict=True
+        ):
+            if count > 1 and (step != 1 or not whole):
+                return None
+            whole = whole and count == length
+            within += start * stride
+            stride *= length
+        return within
 
 
 def fetch(stored: Stored, blocks: Sequence[Block], out: NDArray[Any]) -> None:
