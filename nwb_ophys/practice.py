@@ -202,6 +202,14 @@ def sessions_began_in_the_past(session: NWBFile) -> Iterator[Finding]:
         yield "session_start_time", f"expected a time that is past, found {start.isoformat()}"
 
 
+@best_practice(NWBFile, severity="hint", mend="nwb-ophys fix FILE -o OUT --only missing")
+def specifications_are_cached(session: NWBFile) -> Iterator[Finding]:
+    """Specifications lie in the file, for readers that do not know them."""
+    binding: Any = session._binding
+    if binding is not None and ".specloc" not in binding.node.attributes:
+        yield ".specloc", "expected a reference to the cached specifications, found none"
+
+
 @best_practice(NWBFile, severity="hint", mend="session.subject = nwb_ophys.Subject(...)")
 def there_is_a_subject(session: NWBFile) -> Iterator[Finding]:
     """Whom the data are of is told."""

@@ -199,6 +199,9 @@ def _members(model: Any, path: str) -> Iterator[Problem]:
     for field in layout_of(type(model)).fields.values():
         if not isinstance(field.marker, Members):
             continue
+        if field.marker.always and field.groups and model._binding.group(field.groups) is None:
+            message = f"the schema requires a group {'/'.join(field.groups)!r}, found none"
+            yield _problem(path, field.name, "missing", message)
         for name in (collection := getattr(model, field.name)):
             try:
                 member = collection[name]
@@ -230,6 +233,8 @@ def _identity(model: Any, path: str, ids: dict[Any, str]) -> Iterator[Problem]:
         return
     binding: Any = model._binding
     own = model.object_id if binding is None else binding.node.attributes.get("object_id")
+    if own is not None and not isinstance(own, str):
+        return  # which is a problem of its dtype
     if own is None:
         yield _problem(path, "object_id", "object-id", "expected a UUID, found none", "warning")
     elif own in ids:

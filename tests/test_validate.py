@@ -194,6 +194,10 @@ MUTATIONS: dict[str, tuple[Callable[[h5py.File], None], str, str, str]] = {
     "no-object-id": (no_attr(MOVIE, "object_id"), MOVIE, "object_id", "object-id"),
     "object-id-twice": (lambda file: file[MOVIE].attrs.__setitem__("object_id", file[PLANE].attrs["object_id"]), PLANE, "object_id", "object-id"),
     "external-file": (lambda file: (put(f"{MOVIE}/data", np.zeros((0, 0, 0), "i2"))(file), file.create_dataset(f"{MOVIE}/external_file", data=["gone.tif"], dtype=h5py.string_dtype()), file[f"{MOVIE}/external_file"].attrs.__setitem__("starting_frame", [0]), file.create_dataset(f"{MOVIE}/format", data="external")), MOVIE, "external_file", "external-files-are-there"),
+    "object-ids": (attr(MOVIE, "object_id", [1.5, 2.5]), MOVIE, "object_id", "dtype"),
+    "no-acquisition": (gone("acquisition"), "/", "acquisition", "missing"),
+    "no-templates": (gone("stimulus/templates"), "/", "stimulus_template", "missing"),
+    "no-specloc": (no_attr("/", ".specloc"), "/", ".specloc", "specifications-are-cached"),
     "no-subject": (gone("/general/subject"), "/", "subject", "there-is-a-subject"),
     "no-species": (gone("/general/subject/species"), "/general/subject", "species", "subjects-are-described"),
 }  # fmt: skip
