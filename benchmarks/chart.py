@@ -29,7 +29,8 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     axes.set_xscale("log")
     axes.axvline(1, color=_TARGET, linewidth=0.8)
     axes.set_xlim(0.3, max([10.0, *ratios]) * 3)
-    axes.bar_label(axes.containers[0], [f"{ratio:,.3g} x" for ratio in ratios], padding=4)
+    shown = [f"{ratio:,.{0 if ratio >= 100 else 2}f} x" for ratio in ratios]
+    axes.bar_label(axes.containers[0], shown, padding=4)
     axes.tick_params(axis="y", labelsize=7, length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_xlabel("times faster (logarithmic); a bar's mark is its target")
