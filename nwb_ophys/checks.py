@@ -29,7 +29,17 @@ from nwb_ophys.models.table import (
 from nwb_ophys.problems import Severity
 from nwb_ophys.storage import Child
 
-__all__ = ["RULES", "Finding", "Rule", "broken_rules", "rule", "rules_of"]
+__all__ = [
+    "RULES",
+    "Finding",
+    "Rule",
+    "broken_rules",
+    "length_of",
+    "rule",
+    "rules_of",
+    "shape_of",
+    "values_of",
+]
 
 Finding = tuple[str, str]
 """A field that breaks a rule, and how."""
@@ -102,18 +112,19 @@ def broken_rules(model: Any) -> Iterator[Finding]:
             yield from one.check(model)
 
 
-def _shape(array: Any) -> tuple[int, ...]:
+def shape_of(array: Any) -> tuple[int, ...]:
     """Give the shape of an array or of a model of one; () where there is none to tell."""
     array = getattr(array, "array", array)
     return tuple(getattr(array, "shape", None) or ())
 
 
-def _length(array: Any) -> int | None:
-    shape = _shape(array)
+def length_of(array: Any) -> int | None:
+    """Give the length of the first axis; None where there is none to tell."""
+    shape = shape_of(array)
     return shape[0] if shape else None
 
 
-def _values(array: Any) -> np.ndarray[Any, Any] | None:
+def values_of(array: Any) -> np.ndarray[Any, Any] | None:
     """Give an array in memory, or a stored one that is short; None for any other."""
     array = getattr(array, "array", array)
     shape = getattr(array, "shape", None)
@@ -161,12 +172,12 @@ def _index_over(table: DynamicTable, column: VectorData) -> VectorIndex | None:
 @rule(DynamicTable)
 def columns_have_one_length(table: DynamicTable) -> Iterator[Finding]:
     """Every column has as many rows as there are identifiers."""
-    rows = _length(table.id)
+    rows = length_of(table.id)
     for name, column in table._stored_columns():
         outer: VectorData = column
         while (index := _index_over(table, outer)) is not None:
             outer = index
-        count = _length(outer)
+        count = length_of(outer)
         if rows is None:
             rows = count  # the first column tells, where there are no identifiers
         elif count is not None and count != rows:
@@ -188,7 +199,7 @@ def indices_stay_within_their_columns(table: DynamicTable) -> Iterator[Finding]:
         if target is None or target is index:
             yield name, f"an index of no column: there is no {name.removesuffix('_index')!r}"
             continue
-        ends = _values(index)
+        ends = values_of(index)
         if ends is None or ends.ndim != 1 or not ends.size:
             continue
         falls = np.flatnonzero(ends[1:] < ends[:-1])
@@ -199,7 +210,7 @@ def indices_stay_within_their_columns(table: DynamicTable) -> Iterator[Finding]:
                 f"expected end offsets that never decrease, found {ends[row]} after "
                 f"{ends[row - 1]} in row {row}",
             )
-        length = _length(target)
+        length = length_of(target)
         if length is not None and ends.max() > length:
             yield (
                 name,
@@ -214,7 +225,7 @@ def regions_stay_within_their_tables(region: DynamicTableRegion) -> Iterator[Fin
     if region.table is None:
         yield "table", "a region needs the table that its rows are in, found None"
         return
-    count, rows = _length(region.table.id), _values(region)
+    count, rows = length_of(region.table.id), values_of(region)
     if count is None or rows is None or not rows.size:
         return
     wrong = rows[(rows < 0) | (rows >= count)]
@@ -243,9 +254,9 @@ def categories_are_the_tables(table: AlignedDynamicTable) -> Iterator[Finding]:
             f"expected the names of the tables, {_listed(tables) or 'none'}, found "
             f"{_listed(table.categories or ()) or 'none'}",
         )
-    rows = _length(table.id)
+    rows = length_of(table.id)
     for name, part in tables.items():
-        count = _length(part.id)
+        count = length_of(part.id)
         if rows is not None and count is not None and count != rows:
             yield "children", f"expected {rows} rows in {name!r}, as the table has, found {count}"
 
@@ -269,7 +280,7 @@ def samples_have_times(series: TimeSeries) -> Iterator[Finding]:
     """There is one time for each sample."""
     if isinstance(series, ImageSeries) and series.external_file is not None:
         return  # its samples are in other files
-    samples, count = _length(series.data), _length(series.timestamps)
+    samples, count = length_of(series.data), length_of(series.timestamps)
     if count is not None and samples is not None and count != samples:
         yield "timestamps", f"expected one for each of the {samples} samples, found {count}"
 
@@ -281,13 +292,13 @@ def external_files_hold_the_frames(series: ImageSeries) -> Iterator[Finding]:
         return
     if series.format != "external":
         yield "format", f"expected 'external' beside external files, found {series.format!r}"
-    if series.data is not None and 0 not in (_shape(series.data) or (0,)):
+    if series.data is not None and 0 not in (shape_of(series.data) or (0,)):
         yield (
             "data",
             "expected no frames beside those of the external files, found an array of shape "
-            f"{_shape(series.data)}",
+            f"{shape_of(series.data)}",
         )
-    files, starts = _length(series.external_file), _length(series.starting_frame)
+    files, starts = length_of(series.external_file), length_of(series.starting_frame)
     if starts != files:
         yield "starting_frame", f"expected one for each of the {files} files, found {starts}"
 

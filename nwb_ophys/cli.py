@@ -185,6 +185,8 @@ def _validate(arguments: Arguments) -> int:
     import json
     from dataclasses import asdict
 
+    from tqdm.auto import tqdm
+
     from nwb_ophys.validation import explain, validate
 
     if arguments.explain is not None:
@@ -196,9 +198,8 @@ def _validate(arguments: Arguments) -> int:
     shown = levels[: levels.index(arguments.level) + 1]
     results: dict[str, list[dict[str, str]]] = {}
     invalid = 0
-    for number, file in enumerate(arguments.files):
-        if sys.stderr.isatty() and len(arguments.files) > 1:
-            print(f"\r{number + 1} of {len(arguments.files)}", end="", file=sys.stderr, flush=True)
+    few = len(arguments.files) < 2
+    for file in tqdm(arguments.files, unit="file", disable=few or not sys.stderr.isatty()):
         problems = validate(file, data=arguments.data, external_links=arguments.external_links)
         invalid += any(one.severity == "error" for one in problems)
         problems = [one for one in problems if one.severity in shown]

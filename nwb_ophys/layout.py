@@ -90,9 +90,9 @@ class FieldLayout:
     def types(self) -> tuple[type[Any], ...]:
         """The model classes it may hold; what its annotation names by text loads now."""
         if self._types is None:
-            holds_models = isinstance(self.marker, (Child, Members, Link))
-            names = names_of(self.owner)
-            self._types = named_types(self.annotation, names) if holds_models else ()
+            if not isinstance(self.marker, (Child, Members, Link)):
+                return ()
+            self._types = named_types(self.annotation, names_of(self.owner))
         return self._types
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.checks import Finding, _length, _shape, _values, rule
+from nwb_ophys.checks import Finding, length_of, rule, shape_of, values_of
 from nwb_ophys.hdf5.streaming import blocks_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
@@ -42,8 +42,8 @@ _BLOCK = "16 MB"
 @best_practice(RoiResponseSeries, mend="store data as (time, roi), with one column for each ROI")
 def traces_have_their_rois(series: RoiResponseSeries) -> Iterator[Finding]:
     """There is one trace for each region of interest that the series refers to."""
-    shape = _shape(series.data)
-    rois = _length(series.rois) if series.rois is not None else None
+    shape = shape_of(series.data)
+    rois = length_of(series.rois) if series.rois is not None else None
     if rois is None or not shape:
         return
     found = shape[1] if len(shape) > 1 else 1
@@ -58,7 +58,7 @@ def masks_lie_within_the_image(table: PlaneSegmentation) -> Iterator[Finding]:
     from nwb_ophys.masks.stored import plane_shape
 
     frame = plane_shape(table)
-    image = _shape(table.image_mask)
+    image = shape_of(table.image_mask)
     if frame and image and len(image) == len(frame) + 1 and image[1:] != frame:
         yield "image_mask", f"expected images of {frame} pixels, as the movie, found {image[1:]}"
     size = frame or (image[1:] if len(image) in (3, 4) else None)
@@ -119,9 +119,9 @@ def external_files_are_there(series: ImageSeries) -> Iterator[Finding]:
 def samples_are_counted(series: ImageSeries) -> Iterator[Finding]:
     """``num_samples`` is the number of samples."""
     count = series.num_samples
-    there = _length(series.timestamps)
+    there = length_of(series.timestamps)
     if there is None and series.external_file is None:
-        there = _length(series.data)
+        there = length_of(series.data)
     if isinstance(count, int) and there is not None and count != there:
         yield "num_samples", f"expected {there}, as there are, found {count}"
 
@@ -132,7 +132,7 @@ def samples_are_counted(series: ImageSeries) -> Iterator[Finding]:
 @best_practice(TimeSeries, mend="write the times of samples in seconds, in their order")
 def timestamps_are_times(series: TimeSeries) -> Iterator[Finding]:
     """Timestamps are numbers."""
-    times = _values(series.timestamps) if series.timestamps is not None else None
+    times = values_of(series.timestamps) if series.timestamps is not None else None
     if times is not None and times.dtype.kind == "f" and not np.isfinite(times).all():
         yield "timestamps", "expected times, found NaN or infinity"
 
@@ -140,7 +140,7 @@ def timestamps_are_times(series: TimeSeries) -> Iterator[Finding]:
 @best_practice(TimeSeries, severity="warning", mend="sort samples by time")
 def timestamps_increase(series: TimeSeries) -> Iterator[Finding]:
     """Timestamps never go back."""
-    times = _values(series.timestamps) if series.timestamps is not None else None
+    times = values_of(series.timestamps) if series.timestamps is not None else None
     if times is not None and times.ndim == 1 and times.dtype.kind in "iuf":
         back = np.flatnonzero(np.diff(times) < 0)
         if back.size:
@@ -152,7 +152,7 @@ def timestamps_increase(series: TimeSeries) -> Iterator[Finding]:
 def rates_are_positive(series: TimeSeries) -> Iterator[Finding]:
     """Rates of 0 tell no times of several samples."""
     start = series.starting_time
-    if start is not None and start.rate == 0 and (_length(series.data) or 0) > 1:
+    if start is not None and start.rate == 0 and (length_of(series.data) or 0) > 1:
         yield "rate", "expected more than 0 Hz, found 0"
 
 
@@ -177,7 +177,7 @@ def rows_have_ids(table: DynamicTable) -> Iterator[Finding]:
 @best_practice(DynamicTable, severity="warning", mend="give each row an id of its own")
 def ids_are_unique(table: DynamicTable) -> Iterator[Finding]:
     """No two rows have one id."""
-    ids = _values(table.id)
+    ids = values_of(table.id)
     if ids is not None and ids.ndim == 1 and ids.dtype.kind in "iu":
         found, counts = np.unique(ids, return_counts=True)
         if (counts > 1).any():

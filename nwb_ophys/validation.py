@@ -20,7 +20,7 @@ from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import Dataset
 from nwb_ophys.models.file import NWBFile
-from nwb_ophys.models.group import Group, GroupModel
+from nwb_ophys.models.group import Group
 from nwb_ophys.problems import Problem, Severity
 from nwb_ophys.reading import open as open_session
 from nwb_ophys.storage import Internal, Members
@@ -131,7 +131,7 @@ def _sorted(problems: Iterator[Problem]) -> list[Problem]:
 
 def _problems_of(session: NWBFile, data: bool) -> Iterator[Problem]:
     ids: dict[Any, str] = {}
-    for path, model in _walk(session, "/"):
+    for path, model in session.walk_paths():
         if path == _CACHED or path.startswith(f"{_CACHED}/"):
             continue
         yield from _touched(model, path, data)
@@ -142,26 +142,6 @@ def _problems_of(session: NWBFile, data: bool) -> Iterator[Problem]:
         for one in session.problems:
             mend = _SCHEMA_RULES.get(one.rule, ("", ""))[1]
             yield replace(one, mend=mend)
-
-
-def _walk(root: NWBFile, top: str) -> Iterator[tuple[str, Any]]:
-    """Iterate over all objects with their paths, each once."""
-    if root._binding is not None:
-        for model in root.walk():
-            yield model.hdf5_path or top, model
-        return
-    stack: list[tuple[str, Any]] = [(top, root)]
-    seen: set[int] = set()
-    while stack:
-        path, model = stack.pop()
-        if id(model) in seen:
-            continue
-        seen.add(id(model))
-        yield path, model
-        if isinstance(model, GroupModel):
-            for member in model._own_members():
-                name = getattr(member, "name", "")
-                stack.append((f"{path.rstrip('/')}/{name}", member))
 
 
 def _touched(model: Any, path: str, data: bool) -> Iterator[Problem]:

@@ -372,8 +372,13 @@ def test_a_forked_process_has_threads_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"threads": 0}, "one thread or more"), ({"cache_bytes": -1}, "a number of bytes, or 0")],
+    [
+        ({"threads": 0}, "expected one thread or more, found threads=0"),
+        ({"threads": "all"}, "expected one thread or more, found threads='all'"),
+        ({"cache_bytes": -1}, "expected a number of bytes, or 0, found cache_bytes=-1"),
+        ({"cache_bytes": "64 MB"}, "expected a number of bytes, or 0, found cache_bytes='64 MB'"),
+    ],
 )
-def test_settings_that_make_no_sense(settings: dict[str, int], message: str) -> None:
+def test_settings_that_make_no_sense(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         workers.configure(**settings)

@@ -98,7 +98,7 @@ class ArrayLike(NDArrayOperatorsMixin):
         progress
             Whether to show a progress bar.
         """
-        return streaming.blocks_of(self, memory, axis, progress, getattr(self, "name", ""))
+        return streaming.blocks_of(self, memory, axis, progress, self.handle.path)
 
     def to_dask(self: Any, chunks: Any = "auto") -> Any:
         """Give a dask array, whose blocks are whole chunks and are read when they are computed.

@@ -16,8 +16,9 @@ from nwb_ophys.errors import DataError, NWBError, SchemaError, TooLargeError
 
 from .arraylike import ArrayLike
 from .boxes import Block
+from .codecs import FILTERS
 from .decoding import decode, decoded_dtype
-from .fetching import FILTERS, Fetch, Stored, fetch, reason_of
+from .fetching import Fetch, Stored, fetch, reason_of
 from .pending import Pending, conformed
 from .raw import RawFile
 from .selection import Plan, plan

@@ -104,8 +104,7 @@ class Chunks:
     @classmethod
     def of(cls, dataset: h5d.DatasetID, dtype: np.dtype[Any]) -> Chunks | None:
         """Give the chunks of a dataset; None where HDF5 had better read it."""
-        plist = dataset.get_create_plist()
-        shape = dataset.shape
+        plist, shape = dataset.get_create_plist(), dataset.shape
         if plist.get_layout() != h5d.CHUNKED or not plist.get_nfilters() or not shape:
             return None
         pipeline = Pipeline.of(plist)

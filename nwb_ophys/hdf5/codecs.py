@@ -17,7 +17,18 @@ import numpy as np
 from h5py import h5p, h5z
 from numpy.typing import NDArray
 
-__all__ = ["BLOSC", "LZ4", "LZF", "ZSTD", "CodecError", "Filter", "Pipeline", "available"]
+__all__ = [
+    "BLOSC",
+    "CODES",
+    "FILTERS",
+    "LZ4",
+    "LZF",
+    "ZSTD",
+    "CodecError",
+    "Filter",
+    "Pipeline",
+    "available",
+]
 
 Bytes: TypeAlias = Any
 """Anything that holds bytes and has a length: ``bytes``, a ``memoryview``, an array of them."""
@@ -26,12 +37,34 @@ Decoder: TypeAlias = Callable[[Bytes, Settings, int | None], Bytes]
 """Takes what is stored, the settings of the filter, and the size of the result if it is known."""
 Encoder: TypeAlias = Callable[[Bytes, Settings], Bytes]
 
-LZF: Final = 32000
-BLOSC: Final = 32001
-LZ4: Final = 32004
-BITSHUFFLE: Final = 32008
-ZSTD: Final = 32015
-BLOSC2: Final = 32026
+FILTERS: Final = {
+    h5z.FILTER_DEFLATE: "gzip",
+    h5z.FILTER_SZIP: "szip",
+    307: "bzip2",
+    32000: "lzf",
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32017: "sz",
+    32018: "fcidecomp",
+    32024: "sz3",
+    32026: "blosc2",
+    32028: "sperr",
+}
+"""The filters that change how many bytes a chunk takes, by registered number."""
+CODES: Final = {name: code for code, name in FILTERS.items()}
+"""Their numbers, by name."""
+
+_NAMES: Final = FILTERS | {h5z.FILTER_SHUFFLE: "shuffle", h5z.FILTER_FLETCHER32: "fletcher32"}
+
+LZF: Final = CODES["lzf"]
+BLOSC: Final = CODES["blosc"]
+LZ4: Final = CODES["lz4"]
+BITSHUFFLE: Final = CODES["bitshuffle"]
+ZSTD: Final = CODES["zstd"]
+BLOSC2: Final = CODES["blosc2"]
 
 
 class CodecError(OSError):
@@ -125,7 +158,9 @@ class Pipeline(NamedTuple):
             except CodecError:
                 raise
             except Exception as error:  # each codec has errors of its own
-                raise CodecError(f"filter {_name(one.code)} cannot decode it: {error}") from error
+                raise CodecError(
+                    f"filter {_NAMES.get(one.code, one.code)} cannot decode it: {error}"
+                ) from error
         if len(raw) != nbytes:
             raise CodecError(f"a chunk of {nbytes} bytes decodes to {len(raw)}")
         return raw
@@ -143,14 +178,6 @@ class Pipeline(NamedTuple):
 def available(code: int) -> bool:
     """Tell whether a filter can be both encoded and decoded here."""
     return _encoder(code) is not None and _decoder(code) is not None
-
-
-_MORE_NAMES: Final = {BITSHUFFLE: "bitshuffle", ZSTD: "zstd", BLOSC2: "blosc2"}
-
-
-def _name(code: int) -> str:
-    names = {1: "gzip", 2: "shuffle", 3: "fletcher32", LZF: "lzf", BLOSC: "blosc", LZ4: "lz4"}
-    return names.get(code) or _MORE_NAMES.get(code, str(code))
 
 
 # -- gzip: libdeflate reads it fastest, and ISA-L writes it fastest -----------------------------

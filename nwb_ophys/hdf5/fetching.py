@@ -14,29 +14,11 @@ from numpy.typing import NDArray
 
 from .boxes import Block
 from .chunks import ChunkError, Chunks, has_fill_value
+from .codecs import FILTERS
 from .opening import external_files
 from .raw import RawFile
 
-__all__ = ["FILTERS", "Fetch", "Stored", "fetch", "reason_of"]
-
-# The filters that change how many bytes a chunk takes, by registered number.
-FILTERS = {
-    h5z.FILTER_DEFLATE: "gzip",
-    h5z.FILTER_SZIP: "szip",
-    307: "bzip2",
-    32000: "lzf",
-    32001: "blosc",
-    32004: "lz4",
-    32008: "bitshuffle",
-    32013: "zfp",
-    32015: "zstd",
-    32017: "sz",
-    32018: "fcidecomp",
-    32024: "sz3",
-    32026: "blosc2",
-    32028: "sperr",
-}
-
+__all__ = ["Fetch", "Stored", "fetch", "reason_of"]
 
 _FAR = 1 << 14  # bytes between rows, from which on HDF5 reads much in between
 

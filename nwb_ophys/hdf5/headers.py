@@ -63,12 +63,12 @@ class Headers:
     """
 
     def __init__(self, raw: RawFile | None) -> None:
-        self._raw = raw
+        self.raw = raw
         self._heaps: dict[int, dict[int, bytes]] = {}
 
     def attributes(self, address: int) -> dict[str, Any] | None:
         """Read the attributes of the object at an address; None where that is for HDF5 to do."""
-        if self._raw is None:
+        if self.raw is None:
             return None
         try:
             found = [self._attribute(*place) for place in self._messages(address)]
@@ -77,9 +77,9 @@ class Headers:
         return {decode_text(name): value for name, value in sorted(found, key=lambda one: one[0])}
 
     def _read(self, address: int, size: int) -> bytes:
-        if size > _LARGEST or self._raw is None:
+        if size > _LARGEST or self.raw is None:
             raise _NotPlainError
-        return self._raw.read(self._raw.base + address, size)
+        return self.raw.read(self.raw.base + address, size)
 
     def _messages(self, address: int) -> Iterator[tuple[bytes, int, int]]:
         """Iterate over the attribute messages of a header, as the places where they lie."""

@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 from h5py import h5p, h5z
 
 from nwb_ophys.errors import SchemaError
+from nwb_ophys.hdf5.codecs import CODES, LZ4, LZF, ZSTD
 
 __all__ = ["Compressor", "available_compressions", "parse_compression", "set_filters"]
 
 _GZIP_LEVEL: Final = 4
-_LZF: Final = 32000
 _PLUGINS: Final = {
     "blosc": ("blosclz", "lz4", "lz4hc", "zlib", "zstd"),
     "blosc2": ("blosclz", "lz4", "lz4hc", "zlib", "zstd"),
@@ -21,7 +21,6 @@ _PLUGINS: Final = {
     "zstd": (),
 }
 """The filters of hdf5plugin, and the codecs that some of them choose from."""
-_CODES: Final = {"blosc": 32001, "lz4": 32004, "bitshuffle": 32008, "zstd": 32015, "blosc2": 32026}
 
 
 class Compressor(NamedTuple):
@@ -44,10 +43,10 @@ class Compressor(NamedTuple):
 
 def available_compressions() -> list[str]:
     """List the names that a compression can be asked for by."""
-    names = ["gzip", "lzf"] if h5z.filter_avail(_LZF) else ["gzip"]
+    names = ["gzip", "lzf"] if h5z.filter_avail(LZF) else ["gzip"]
     if _plugin() is not None:
         for name, codecs in _PLUGINS.items():
-            if h5z.filter_avail(_CODES[name]):
+            if h5z.filter_avail(CODES[name]):
                 names += [f"{name}:{codec}" for codec in codecs] or [name]
     return names
 
@@ -91,11 +90,11 @@ def _by_name(name: str, level: int | None, asked: Any) -> Compressor:
                 f"there is no level {level} of gzip", hint="its levels are 0 to 9; default is 4"
             )
         return Compressor(h5z.FILTER_DEFLATE, (level,), True)
-    if name == "lzf" and h5z.filter_avail(_LZF):
-        return Compressor(_LZF, (), True)
+    if name == "lzf" and h5z.filter_avail(LZF):
+        return Compressor(LZF, (), True)
     family, _, codec = name.partition(":")
     plugin = _plugin() if family in _PLUGINS else None
-    if plugin is None or not h5z.filter_avail(_CODES[family]):
+    if plugin is None or not h5z.filter_avail(CODES[family]):
         raise _unknown(asked)
     if codec and codec not in _PLUGINS[family]:
         raise _unknown(asked)
@@ -103,7 +102,7 @@ def _by_name(name: str, level: int | None, asked: Any) -> Compressor:
         options = _options(plugin, family, codec, level)
     except ValueError as error:
         raise SchemaError(f"the compression {asked!r} is not possible: {error}") from error
-    return Compressor(_CODES[family], tuple(options), family in ("lz4", "zstd"))
+    return Compressor(CODES[family], tuple(options), family in ("lz4", "zstd"))
 
 
 def _options(plugin: Any, family: str, codec: str, level: int | None) -> Any:
@@ -129,7 +128,7 @@ def _by_code(code: int, settings: tuple[int, ...]) -> Compressor:
             f"HDF5 has no filter {code} here",
             hint=f"compression is one of {', '.join(available_compressions())}, or None{_more()}",
         )
-    return Compressor(code, settings, code in (_LZF, _CODES["lz4"], _CODES["zstd"]))
+    return Compressor(code, settings, code in (LZF, LZ4, ZSTD))
 
 
 def _unknown(asked: Any) -> SchemaError:

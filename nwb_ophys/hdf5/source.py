@@ -117,7 +117,6 @@ class Source:
         self.identity: Identity | None = None
         self._object: IO[bytes] | bytes | None = None
         self._file: h5py.File | None = None
-        self._raw: RawFile | None = None
         self._headers: Headers | None = None
         self._lock: FileLock | None = None
         self._suspended = False
@@ -188,24 +187,22 @@ class Source:
     def headers(self) -> Headers:
         """What reads plain attributes without HDF5."""
         if self._headers is None:
-            file = self.id
-            self._raw = RawFile.of(file)
-            self._headers = Headers(self._raw)
+            self._headers = Headers(RawFile.of(self.id))
         return self._headers
 
     @property
     def raw(self) -> RawFile | None:
         """The bytes of the file; None where only HDF5 can read them."""
         with self.lock:
-            return self._raw if self.headers else None
+            return self.headers.raw
 
     def suspend(self) -> None:
         """Close the file until something is read again, if it is the same file then."""
         with self.lock:
-            if self._raw is not None:
-                self._raw.retire()
+            if self._headers is not None and self._headers.raw is not None:
+                self._headers.raw.retire()
             file, self._file = self._file, None
-            self._headers = self._raw = None
+            self._headers = None
             self._suspended = True
             for node in list(self.nodes.values()):  # others may be walking meanwhile
                 node.release()
@@ -239,7 +236,7 @@ class Source:
                 yield self._lend
             finally:
                 self.lent, self.place_of = False, None
-                self._file = self._headers = self._raw = None
+                self._file = self._headers = None
                 self._suspended = True
                 for node in list(self.nodes.values()):
                     node.release()

@@ -35,10 +35,10 @@ def configure(*, threads: int | None = None, cache_bytes: int | None = None) -> 
         Where a number makes no sense.
     """
     global _threads, _cache, _pool
-    if threads is not None and threads < 1:
-        raise ValueError(f"expected one thread or more, found threads={threads}")
-    if cache_bytes is not None and cache_bytes < 0:
-        raise ValueError(f"expected a number of bytes, or 0, found cache_bytes={cache_bytes}")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ValueError(f"expected one thread or more, found threads={threads!r}")
+    if cache_bytes is not None and (not isinstance(cache_bytes, int) or cache_bytes < 0):
+        raise ValueError(f"expected a number of bytes, or 0, found cache_bytes={cache_bytes!r}")
     with _lock:
         if threads is not None and threads != _threads:
             _threads, _pool = threads, None  # what runs in the old pool ends there

@@ -178,23 +178,31 @@ class GroupModel(ConfiguredBaseModel):
 
     def walk(self) -> Iterator[ConfiguredBaseModel]:
         """Iterate over all objects in and below this one, each once; links are not followed."""
+        return (model for _, model in self.walk_paths())
+
+    def walk_paths(self) -> Iterator[tuple[str, ConfiguredBaseModel]]:
+        """Iterate as `walk` does, over pairs of paths and objects; new objects have paths too."""
         seen: set[int] = set()
-        stack: list[Any] = [self]
+        stack: list[tuple[str, Any]] = [(self.hdf5_path or "/", self)]
         while stack:
-            model = stack.pop()
+            path, model = stack.pop()
             if id(model) in seen:
                 continue
             seen.add(id(model))
-            yield model
+            yield path, model
             if isinstance(model, GroupModel):
-                stack.extend(reversed(list(model._own_members())))
+                top = path.rstrip("/")
+                stack += [
+                    (member.hdf5_path or "/".join((top, *place)), member)
+                    for place, member in reversed(list(model._own_members()))
+                ]
 
-    def _own_members(self) -> Iterator[ConfiguredBaseModel]:
-        """Iterate over the objects that lie in this one; what only a link leads to does not.
+    def _own_members(self) -> Iterator[tuple[tuple[str, ...], ConfiguredBaseModel]]:
+        """Iterate over the objects that lie in this one, and where; links are left out.
 
-        What cannot be read is left out; the problems of the session tell.
+        What cannot be read is left out too; the problems of the session tell.
         """
-        for get in self._getters():
+        for place, get in self._getters():
             try:
                 member = get()
             except ClosedError:
@@ -202,9 +210,9 @@ class GroupModel(ConfiguredBaseModel):
             except NWBError:
                 continue
             if member is not None:
-                yield member
+                yield place, member
 
-    def _getters(self) -> Iterator[Callable[[], Any]]:
+    def _getters(self) -> Iterator[tuple[tuple[str, ...], Callable[[], Any]]]:
         layout = layout_of(type(self))
         binding = self._binding
         for groups in ((), *layout.structural_groups()):
@@ -212,12 +220,12 @@ class GroupModel(ConfiguredBaseModel):
             for name, field in layout.members.get(groups, {}).items():
                 assigned = field.name in self.model_fields_set
                 if isinstance(field.marker, Child) and (assigned or name not in linked):
-                    yield partial(getattr, self, field.name)
+                    yield (*groups, name), partial(getattr, self, field.name)
             for collection in layout.collections.get(groups, ()):
                 members = getattr(self, collection.name)
                 for name in list(members):
                     if name in members.added or name not in linked:
-                        yield partial(members.__getitem__, name)
+                        yield (*groups, name), partial(members.__getitem__, name)
             if binding is not None and groups:
                 for name in binding.member_names(groups):
                     if (
@@ -225,7 +233,7 @@ class GroupModel(ConfiguredBaseModel):
                         and not layout.declares(groups, name)
                         and not self._in_collections(groups, name)
                     ):
-                        yield partial(binding.member, groups, name)
+                        yield (*groups, name), partial(binding.member, groups, name)
 
     def _in_collections(self, groups: tuple[str, ...], name: str) -> bool:
         collections = layout_of(type(self)).collections.get(groups, ())
