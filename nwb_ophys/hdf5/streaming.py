@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,39 +111,83 @@ def _axis_of(axis: int, ndim: int) -> int:
 
 # -- reductions -----------------------------------------------------------------------------------
 
+Streamed: TypeAlias = "Callable[[Any, tuple[int, ...], dict[str, Any]], Any]"
+"""Reduces an array over axes, which it keeps with length 1, given the other arguments."""
+
 
 def reductions() -> dict[Any, Callable[..., Any]]:
     """Give what replaces numpy's functions for stored arrays."""
-    return {
-        np.sum: _combining(np.sum, np.add),
-        np.prod: _combining(np.prod, np.multiply),
-        np.max: _combining(np.max, np.maximum),
-        np.min: _combining(np.min, np.minimum),
-        np.any: _combining(np.any, np.logical_or),
-        np.all: _combining(np.all, np.logical_and),
-        np.nansum: _combining(np.nansum, np.add),
-        np.count_nonzero: _combining(np.count_nonzero, np.add),
-        np.mean: _mean,
-        np.var: _var,
-        np.std: _std,
-        **{
-            function: _by_tiles(function)
-            for function in (
-                np.median,
-                np.nanmedian,
-                np.nanmean,
-                np.nanstd,
-                np.nanvar,
-                np.nanmax,
-                np.nanmin,
-                np.argmax,
-                np.argmin,
-                np.ptp,
-                np.percentile,
-                np.quantile,
-            )
-        },
+    combined = {
+        np.sum: np.add,
+        np.prod: np.multiply,
+        np.max: np.maximum,
+        np.min: np.minimum,
+        np.any: np.logical_or,
+        np.all: np.logical_and,
+        np.nansum: np.add,
+        np.count_nonzero: np.add,
     }
+    tiled = (
+        *(np.median, np.nanmedian, np.nanmean, np.nanstd, np.nanvar, np.nanmax, np.nanmin),
+        *(np.argmax, np.argmin, np.ptp, np.percentile, np.quantile),
+    )
+    return {
+        **{one: _streaming(one, _combining(one, ufunc)) for one, ufunc in combined.items()},
+        np.mean: _streaming(np.mean, _mean),
+        np.var: _streaming(np.var, _var),
+        np.std: _streaming(np.std, lambda a, axes, given: np.sqrt(_var(a, axes, given))),
+        **{one: _by_tiles(one) for one in tiled},
+    }
+
+
+def _arguments(signature: inspect.Signature, args: Any, options: Any) -> tuple[Any, Any, Any]:
+    """Tell the array, the axis and the other arguments that were given."""
+    bound = signature.bind(*args, **options).arguments
+    given = {name: one for name, one in bound.items() if one is not np._NoValue}
+    return given.pop("a"), given.pop("axis", None), given
+
+
+def _streaming(function: Any, streamed: Streamed) -> Callable[..., Any]:
+    """Make a reduction that goes block by block, where it is of the usual kind."""
+    signature = inspect.signature(function)
+
+    def reduce(*args: Any, **options: Any) -> Any:
+        a, axis, given = _arguments(signature, args, options)
+        if not _is_plain(a, given, ("keepdims", "dtype", "ddof")):
+            return function(np.asarray(a), axis=axis, **given)
+        axes = _axes(axis, a.ndim)
+        keepdims = given.pop("keepdims", False)
+        result = streamed(a, axes, given)
+        # What has no axis left is a scalar, as numpy has it.
+        return result if keepdims else np.squeeze(result, axes)[()]
+
+    return reduce
+
+
+def _by_tiles(function: Any) -> Callable[..., Any]:
+    """Make a reduction that needs all elements along its axes at once, so it goes along another."""
+    signature = inspect.signature(function)
+
+    def reduce(*args: Any, **options: Any) -> Any:
+        a, axis, given = _arguments(signature, args, options)
+        usual = _is_plain(a, given, ("keepdims", "dtype", "ddof", "q", "method"))
+        plain = axis is not None and usual and np.ndim(given.get("q", 0)) == 0
+        axes = _axes(axis, a.ndim) if plain else ()
+        left = [one for one in range(a.ndim) if one not in axes]
+        if not plain or not left:
+            return function(np.asarray(a), axis=axis, **given)
+        along = max(left, key=lambda one: a.shape[one])
+        place = along if given.get("keepdims") else left.index(along)
+        blocks = blocks_of(a, BLOCK_MEMORY, along, False, "")
+        return np.concatenate([function(block, axis=axis, **given) for block in blocks], place)
+
+    return reduce
+
+
+def _is_plain(array: Any, given: dict[str, Any], usual: tuple[str, ...]) -> bool:
+    """Tell whether a reduction is of the kind that goes by blocks."""
+    special = any(value is not None for name, value in given.items() if name not in usual)
+    return not special and array.ndim > 0 and array.size > 0 and array.dtype.kind in "biuf"
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -155,17 +200,6 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return axes
 
 
-def _is_plain(array: Any, options: dict[str, Any]) -> bool:
-    """Tell whether a reduction is of the kind that goes by blocks."""
-    special = options.keys() - {"axis", "keepdims", "dtype", "ddof"}
-    given = {name for name in special if options[name] is not None}
-    return not given and array.ndim > 0 and array.size > 0 and array.dtype.kind in "biuf"
-
-
-def _kept(keepdims: Any) -> bool:
-    return bool(keepdims) and keepdims is not np._NoValue
-
-
 def _streamed(
     array: Any,
     axes: tuple[int, ...],
@@ -173,71 +207,42 @@ def _streamed(
     combine: Callable[[Any, Any], Any],
 ) -> Any:
     """Reduce block by block with the reduced axes kept, and combine or join the results."""
-    if 0 in axes:
-        total: Any = None
-        for block in blocks_of(array, BLOCK_MEMORY, 0, False, ""):
-            part = reduce(block)
-            total = part if total is None else combine(total, part)
-        return total
-    return _joined([reduce(one) for one in blocks_of(array, BLOCK_MEMORY, 0, False, "")], 0)
+    parts = (reduce(block) for block in blocks_of(array, BLOCK_MEMORY, 0, False, ""))
+    return functools.reduce(combine, parts) if 0 in axes else _joined(list(parts))
 
 
-def _joined(parts: list[Any], axis: int) -> Any:
+def _joined(parts: list[Any]) -> Any:
     if isinstance(parts[0], tuple):
-        return tuple(_joined(list(each), axis) for each in zip(*parts, strict=True))
-    return np.concatenate(parts, axis) if isinstance(parts[0], np.ndarray) else parts[0]
+        return tuple(_joined(list(each)) for each in zip(*parts, strict=True))
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else parts[0]
 
 
-def _finished(result: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
-    """Drop the reduced axes; what has no axis left is a scalar, as numpy has it."""
-    return result if _kept(keepdims) else np.squeeze(result, axes)[()]
-
-
-def _combining(function: Any, ufunc: np.ufunc) -> Callable[..., Any]:
+def _combining(function: Any, ufunc: np.ufunc) -> Streamed:
     """Make a reduction whose partial results combine by a ufunc."""
 
-    def reduce(a: Any, axis: Any = None, *rest: Any, keepdims: Any = None, **options: Any) -> Any:
-        if rest or not _is_plain(a, options):
-            if keepdims is not None:
-                options["keepdims"] = keepdims
-            return function(np.asarray(a), axis, *rest, **options)
-        axes = _axes(axis, a.ndim)
-
+    def streamed(a: Any, axes: tuple[int, ...], given: dict[str, Any]) -> Any:
         def part(block: NDArray[Any]) -> Any:
-            return np.asarray(function(block, axis=axes, keepdims=True, **options))
+            return np.asarray(function(block, axis=axes, keepdims=True, **given))
 
-        return _finished(_streamed(a, axes, part, ufunc), axes, keepdims)
+        return _streamed(a, axes, part, ufunc)
 
-    return reduce
+    return streamed
 
 
-def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
-    keepdims = options.pop("keepdims", None)
-    if out is not None or not _is_plain(a, options):
-        if keepdims is not None:
-            options["keepdims"] = keepdims
-        return np.mean(np.asarray(a), axis, dtype, out, **options)
-    axes = _axes(axis, a.ndim)
+def _result_dtype(a: Any, given: dict[str, Any]) -> Any:
+    """Give the dtype of an average: that of floats, in the order of bytes of this machine."""
+    return given.get("dtype") or (a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.float64)
+
+
+def _mean(a: Any, axes: tuple[int, ...], given: dict[str, Any]) -> Any:
+    work = given.get("dtype") or np.float64
+    total = _combining(np.sum, np.add)(a, axes, {"dtype": work})
     count = math.prod(a.shape[one] for one in axes)
-
-    def part(block: NDArray[Any]) -> Any:
-        return np.asarray(np.sum(block, axis=axes, dtype=dtype or np.float64, keepdims=True))
-
-    total = _streamed(a, axes, part, np.add)
-    kind = dtype or (a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.float64)
-    return _finished((total / count).astype(kind), axes, keepdims)
+    return (total / count).astype(_result_dtype(a, given))
 
 
-def _var(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, **options: Any
-) -> Any:
-    keepdims = options.pop("keepdims", None)
-    if out is not None or not _is_plain(a, options):
-        if keepdims is not None:
-            options["keepdims"] = keepdims
-        return np.var(np.asarray(a), axis, dtype, out, ddof, **options)
-    axes = _axes(axis, a.ndim)
-    work = np.dtype(dtype or np.float64)
+def _var(a: Any, axes: tuple[int, ...], given: dict[str, Any]) -> Any:
+    work = given.get("dtype") or np.float64
 
     # Counts, means and sums of squares about the mean, of two parts: Chan et al. 1979.
     def part(block: NDArray[Any]) -> tuple[int, Any, Any]:
@@ -255,33 +260,7 @@ def _var(
         )
 
     count, _, squares = _streamed(a, axes, part, both)
-    left = max(count - ddof, 0)
-    if not left:
-        return np.var(np.asarray(a), axis, dtype, out, ddof, keepdims=_kept(keepdims))
-    kind = dtype or (a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.float64)
-    return _finished((squares / left).astype(kind), axes, keepdims)
-
-
-def _std(*args: Any, **options: Any) -> Any:
-    return np.sqrt(_var(*args, **options))
-
-
-def _by_tiles(function: Any) -> Callable[..., Any]:
-    """Make a reduction that needs all elements along its axes at once, so it goes along another."""
-    signature = inspect.signature(function)
-
-    def reduce(*args: Any, **options: Any) -> Any:
-        given = signature.bind(*args, **options).arguments
-        a, axis = given.pop("a"), given.pop("axis", None)
-        others = {name: value for name, value in given.items() if name not in ("q", "method")}
-        plain = axis is not None and _is_plain(a, others) and np.ndim(given.get("q", 0)) == 0
-        axes = _axes(axis, a.ndim) if plain else ()
-        left = [one for one in range(a.ndim) if one not in axes]
-        if not plain or not left:
-            return function(np.asarray(a), axis=axis, **given)
-        along = max(left, key=lambda one: a.shape[one])
-        place = along if _kept(given.get("keepdims")) else left.index(along)
-        blocks = blocks_of(a, BLOCK_MEMORY, along, False, "")
-        return np.concatenate([function(block, axis=axis, **given) for block in blocks], place)
-
-    return reduce
+    left = max(count - given.get("ddof", 0), 0)
+    if not left:  # for numpy to say
+        return np.var(np.asarray(a), axes, keepdims=True, **given)
+    return (squares / left).astype(_result_dtype(a, given))
