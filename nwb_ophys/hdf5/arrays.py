@@ -392,12 +392,6 @@ class LazyArray(ArrayLike):
     def _unfit(self, message: str) -> SchemaError:
         return SchemaError(message, file=self._handle.file, path=self._handle.path)
 
-    @property
-    def grows_in_place(self) -> bool:
-        """Whether the stored dataset may grow along its first axis."""
-        limits = self.maxshape
-        return self.chunks is not None and bool(limits) and limits[0] is None  # type: ignore[index]
-
     def _check_growth(self, rows: int) -> None:
         limits = self.maxshape or (0,)
         fits = self.chunks is not None and (limits[0] is None or limits[0] >= rows)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 
 import h5py
@@ -18,7 +17,7 @@ from h5py import h5a, h5d, h5o, h5p, h5s, h5t
 from nwb_ophys.authored import Storage, is_stream
 from nwb_ophys.dtypes import Dims, DTypeSpec, conform_array
 from nwb_ophys.hdf5.storing import properties, store_array, store_elsewhere, store_stream
-from nwb_ophys.hdf5.values import encode_text
+from nwb_ophys.hdf5.values import encode_text, type_of
 
 __all__ = ["encode", "write_attribute", "write_dataset"]
 
@@ -59,7 +58,7 @@ def encode(spec: DTypeSpec, value: Any, refer: Referrer | None) -> tuple[Any, An
         return np.asarray(bool(value)), h5t.py_create(np.dtype(bool), logical=True)
     if isinstance(value, (int, float)):
         number = _narrowest(spec, value)
-        return number, _stored_type(number.dtype)
+        return number, type_of(number.dtype, logical=True)
     if isinstance(value, h5py.Reference):
         return np.asarray(value, _OBJECT_REF), h5t.py_create(_OBJECT_REF, logical=True)
     if isinstance(value, (list, tuple)):
@@ -72,7 +71,7 @@ def encode(spec: DTypeSpec, value: Any, refer: Referrer | None) -> tuple[Any, An
         return array, h5t.py_create(array.dtype, logical=True)
     if array.ndim:
         array = conform_array(spec, array)
-    return array, _stored_type(array.dtype)
+    return array, type_of(array.dtype, logical=True)
 
 
 def _narrowest(spec: DTypeSpec, value: int | float) -> np.ndarray[Any, Any]:
@@ -144,17 +143,6 @@ def _memory_type(stored: Any, array: np.ndarray[Any, Any]) -> Any:
     if stored is _STORED_TEXT:
         return _MEMORY_TEXT
     return stored if array.dtype.kind in "iuf" else h5t.py_create(array.dtype)
-
-
-def _stored_type(dtype: np.dtype[Any]) -> Any:
-    # What h5py adds to a dtype counts for nothing when dtypes are compared, so it bars the cache.
-    plain = dtype.kind in "iuf" and dtype.metadata is None
-    return _number_type(dtype) if plain else h5t.py_create(dtype, logical=True)
-
-
-@cache
-def _number_type(dtype: np.dtype[Any]) -> Any:
-    return h5t.py_create(dtype)
 
 
 def _space(shape: tuple[int, ...]) -> Any:

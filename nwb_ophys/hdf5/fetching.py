@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy
-from h5py import h5d, h5f, h5i, h5s, h5t, h5z
+from h5py import h5d, h5f, h5i, h5s, h5z
 from numpy.typing import NDArray
 
 from .boxes import Block
@@ -17,6 +16,7 @@ from .chunks import ChunkError, Chunks, has_fill_value
 from .codecs import FILTERS
 from .opening import external_files
 from .raw import RawFile
+from .values import type_of
 
 __all__ = ["Fetch", "Stored", "fetch", "reason_of"]
 
@@ -96,7 +96,7 @@ class Stored:
     def _look_at(self, dtype: numpy.dtype[Any]) -> None:
         """See how data lie that are stored as elements of this dtype."""
         self._chunks = self._offset = None
-        if not dtype.hasobject and self.dataset.get_type().equal(_hdf5_type(dtype)):
+        if not dtype.hasobject and self.dataset.get_type().equal(type_of(dtype)):
             self._chunks = Chunks.of(self.dataset, dtype)
             layout = self.dataset.get_create_plist().get_layout()
             if layout == h5d.CONTIGUOUS and self.lies_inside:
@@ -151,7 +151,7 @@ def fetch(stored: Stored, blocks: Sequence[Block], out: NDArray[Any]) -> None:
 
 def _fetch_by_hdf5(dataset: h5d.DatasetID, blocks: Sequence[Block], out: NDArray[Any]) -> None:
     """Read by HDF5 itself, one request per block."""
-    stored = _hdf5_type(out.dtype)
+    stored = type_of(out.dtype)
     file_space = dataset.get_space()
     memory_space = h5s.create_simple(out.shape) if out.ndim else None
     for block in blocks:
@@ -168,17 +168,6 @@ def _fetch_by_hdf5(dataset: h5d.DatasetID, blocks: Sequence[Block], out: NDArray
             box = numpy.zeros(block.shape, out.dtype)
             dataset.read(h5s.create_simple(block.shape), file_space, box, stored)
             out[... if block.at is None else block.at] = box[block.pick]
-
-
-def _hdf5_type(dtype: numpy.dtype[Any]) -> h5t.TypeID:
-    # What h5py adds to a dtype counts for nothing when dtypes are compared, so it bars the cache.
-    plain = dtype.kind in "iuf" and dtype.metadata is None
-    return _hdf5_number(dtype) if plain else h5t.py_create(dtype)
-
-
-@functools.cache
-def _hdf5_number(dtype: numpy.dtype[Any]) -> h5t.TypeID:
-    return h5t.py_create(dtype)
 
 
 def reason_of(dataset: h5d.DatasetID, file: str, error: Exception) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
-from h5py import h5d, h5p, h5s, h5t
+from h5py import h5d, h5p, h5s
 
 from nwb_ophys.authored import Storage
 from nwb_ophys.dtypes import Dims, DTypeSpec, conform_array, shape_mismatch
@@ -16,6 +16,7 @@ from nwb_ophys.hdf5.blocks import Incoming, blocks_of_array, blocks_of_stream
 from nwb_ophys.hdf5.encoding import ChunkWriter
 from nwb_ophys.hdf5.layouts import SMALL, axes_of, chunks_for, grows
 from nwb_ophys.hdf5.pipelines import set_filters
+from nwb_ophys.hdf5.values import type_of
 
 __all__ = ["properties", "store_array", "store_elsewhere", "store_stream"]
 
@@ -68,7 +69,7 @@ def store_array(
         return dataset
     with _progress(raw, array.nbytes, storage) as report:
         if layout.plist is _PLAIN and array.dtype.kind in "biufcV":
-            mtype = h5t.py_create(array.dtype, logical=True)
+            mtype = type_of(array.dtype, logical=True)
             dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(array), mtype=mtype)
             report(array.nbytes)
         else:
@@ -91,7 +92,7 @@ def store_elsewhere(
     shape = tuple(int(length) for length in array.shape)
     dtype = conform_array(spec, np.empty(0, array.dtype)).dtype
     layout = _layout(shape, dtype, storage, dims, asked=asked)
-    stored = h5t.py_create(dtype, logical=True)
+    stored = type_of(dtype, logical=True)
     dataset = h5d.create(group, raw, stored, layout.space, layout.plist)
     rows = layout.chunks[0] if layout.chunks else 1
     total = math.prod(shape) * dtype.itemsize
@@ -131,7 +132,7 @@ def store_stream(
     if problem:
         raise ValueError(f"{problem} of the first block")
     layout = _layout_of_stream(incoming, first.dtype, storage, dims, asked=asked)
-    stored = h5t.py_create(first.dtype, logical=True)
+    stored = type_of(first.dtype, logical=True)
     dataset = h5d.create(group, raw, stored, layout.space, layout.plist)
     growing = [axis for axis, length in enumerate(incoming.shape) if length is None]
     total = None if growing else math.prod(expected) * first.dtype.itemsize

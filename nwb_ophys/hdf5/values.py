@@ -7,7 +7,7 @@ or arrays, object references are `Pointer`, region references `RegionPointer`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import h5py
@@ -23,6 +23,7 @@ __all__ = [
     "has_references",
     "read_attribute",
     "read_scalar",
+    "type_of",
 ]
 
 
@@ -168,6 +169,26 @@ def _read_plain(kind: h5t.TypeID, shape: tuple[int, ...], read: Any) -> Any:
 def _number(kind: h5t.TypeID) -> tuple[Any, np.dtype[Any] | None]:
     """Find a common type of numbers, which needs no making, and its dtype."""
     return next((known for known in _NUMBERS if kind.equal(known[0])), (None, None))
+
+
+def type_of(dtype: np.dtype[Any], *, logical: bool = False) -> h5t.TypeID:
+    """Give the HDF5 type of a numpy dtype; those of plain numbers are made once.
+
+    Parameters
+    ----------
+    dtype
+        The dtype.
+    logical
+        Whether it is for a file rather than for memory, where text and references differ.
+    """
+    # What h5py adds to a dtype counts for nothing when dtypes are compared, so it bars the cache.
+    plain = dtype.kind in "iuf" and dtype.metadata is None
+    return _number_type(dtype) if plain else h5t.py_create(dtype, logical=logical)
+
+
+@cache
+def _number_type(dtype: np.dtype[Any]) -> h5t.TypeID:
+    return h5t.py_create(dtype)
 
 
 def dtype_of(kind: h5t.TypeID) -> np.dtype[Any]:
