@@ -28,7 +28,7 @@ def recover(path: str | os.PathLike[str]) -> bool:
     FileLockedError
         Where the save is still under way.
     FileAccessError
-        Where the journal of the save is not beside the file.
+        Where the journal of the save is not beside the file, or is damaged.
     """
     name = os.fspath(path)
     if os.path.isdir(name):

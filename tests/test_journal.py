@@ -178,8 +178,74 @@ def test_a_missing_journal_is_named(path):
     damaged = bytearray(journal)
     damaged[journal.index(b'"size": ') + 8] ^= 1
     journal_path(path).write_bytes(bytes(damaged))
-    with pytest.raises(nwb.FileAccessError, match="not in its folder"):
+    with pytest.raises(nwb.FileAccessError, match="not in its folder.* or its beginning is dam"):
         nwb.open(path)
+
+
+def starts_of_records(journal):
+    starts, at = [], 4096
+    while journal[at : at + 4] == b"OLD:":
+        starts.append(at)
+        at += 20 + int.from_bytes(journal[at + 12 : at + 16], "little")
+    return [*starts, at]
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("byte", [0, 9, 13, 17, 1000])
+def test_a_damaged_journal_is_not_rolled_back_in_part(path, byte):
+    before = path.read_bytes()
+    half, journal = interrupted(path)
+    *starts, end = starts_of_records(journal)
+    assert len(starts) > 2
+    name = journal_path(path).name
+    for start in starts:
+        journal_path(path).write_bytes(flipped(journal, start + byte))
+        said = rf"{name}.*not whole: it was synced up to byte {end:,}, and is damaged at byte "
+        with pytest.raises(nwb.FileAccessError, match=said) as caught:
+            nwb.open(path)
+        assert f"at byte {start:,}; nothing was put back (put a whole copy of" in str(caught.value)
+        assert caught.value.file == str(path)
+        assert path.read_bytes() == half
+    journal_path(path).write_bytes(journal)
+    nwb.open(path).close()
+    assert path.read_bytes() == before
+
+
+def test_a_journal_that_was_not_copied_whole_is_refused(path):
+    before = path.read_bytes()
+    half, journal = interrupted(path)
+    *starts, end = starts_of_records(journal)
+    for cut in (*starts, starts[1] + 7, end - 1):
+        journal_path(path).write_bytes(journal[:cut])
+        with pytest.raises(nwb.FileAccessError, match=f"ends at byte {cut:,}; nothing"):
+            nwb.recover(path)
+        assert path.read_bytes() == half
+    # Where it does not say how far it was synced, the file says that it was.
+    unsaid = journal[:3584] + b" " * 511 + journal[4095:]
+    journal_path(path).write_bytes(flipped(unsaid, starts[0] + 30))
+    with pytest.raises(
+        nwb.FileAccessError, match=r"not whole: it is damaged at byte 4,096; nothing"
+    ):
+        nwb.recover(path)
+    assert path.read_bytes() == half
+    journal_path(path).write_bytes(unsaid)
+    assert nwb.recover(path) is True
+    assert path.read_bytes() == before
+
+
+def test_the_torn_end_of_a_journal_is_none_of_its_damage(path):
+    before = path.read_bytes()
+    half, journal = interrupted(path)
+    edit_of_more = starts_of_records(journal)
+    # What was never synced may be on the disk in any order: here the last of three is whole.
+    record = journal[edit_of_more[0] : edit_of_more[1]]
+    journal_path(path).write_bytes(journal + flipped(record, 50) + record[:9000] + record)
+    assert nwb.recover(path) is True
+    assert path.read_bytes() == before
+    assert half != before
 
 
 def test_a_file_that_cannot_be_written_is_not_shown_half_done(path, monkeypatch):

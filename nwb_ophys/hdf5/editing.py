@@ -338,7 +338,7 @@ def recover_file(path: str, file: str) -> bool:
     FilePermissionError
         Where the file may not be written to.
     FileAccessError
-        Where its journal is not to be found.
+        Where its journal is not to be found, or is damaged.
     """
     try:
         lock = FileLock(path, write=True)
@@ -369,9 +369,11 @@ def recover_file(path: str, file: str) -> bool:
             put_signature_back(lock.descriptor)
             return True
         if journal is None:
+            other = journal_path(path).exists()
             raise FileAccessError(
                 "a save of this file was interrupted, and the journal with its old content "
-                f"(id {mark.hex()}) is not in its folder",
+                f"(id {mark.hex()}) is not in its folder"
+                + (": the one there is of another save, or its beginning is damaged" * other),
                 file=file,
                 hint=f"put the journal, {journal_path(path).name}, back beside it, or take the "
                 "file from a backup",

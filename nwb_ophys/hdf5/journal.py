@@ -41,6 +41,8 @@ __all__ = [
 MARK: Final = JOURNAL_MARK
 VERSION: Final = 1
 _HEADER: Final = 4096
+_SYNCED_AT: Final = _HEADER - 512
+"""Where the header says how far the journal was synced: in a sector of its own."""
 _RECORD: Final = Struct("<4sQII")
 _MAGIC: Final = b"OLD:"
 _DONE_SIZE: Final = 12
@@ -228,6 +230,9 @@ class Journal:
         if not self.safe:
             sync_folder(self.path.parent)
             self.safe = True
+        # Up to here all is whole from now on, or it was damaged. That may itself get lost when the
+        # power goes, and the end then be taken for one that was never synced.
+        write_all(self._descriptor, _encode_synced(self.header.mark, self._end), _SYNCED_AT)
 
     def close(self) -> None:
         """Close the journal, and leave it where it is."""
@@ -259,6 +264,19 @@ def _encode_header(header: Header) -> bytes:
     data = text.encode("utf-8", "surrogateescape") + fields + b"\n"
     data += f"{zlib.crc32(fields):08x}\n".encode()
     return data.ljust(_HEADER - 1, b" ") + b"\n"
+
+
+def _encode_synced(mark: bytes, end: int) -> bytes:
+    return b"%016x %08x\n" % (end, _checksum(mark, end, b""))
+
+
+def _decode_synced(mark: bytes, data: bytes) -> int:
+    """Read how far a journal was synced; 0 where it does not say."""
+    try:
+        end = int(data[:16], 16)
+    except ValueError:
+        return 0
+    return end if data == _encode_synced(mark, end) else 0
 
 
 def read_header(path: Path) -> Header | None:
@@ -299,10 +317,7 @@ def find_journal(path: str, mark: bytes) -> Path | None:
 
 
 def _records(path: Path, mark: bytes) -> Iterator[tuple[int, bytes]]:
-    """Iterate over the old content in a journal, as far as it was wholly written.
-
-    What comes after that was never overwritten, as it would have been synced before.
-    """
+    """Iterate over the old content in a journal, as far as it is whole."""
     with open(path, "rb") as stream:
         stream.seek(_HEADER)
         while len(head := stream.read(_RECORD.size)) == _RECORD.size:
@@ -313,6 +328,39 @@ def _records(path: Path, mark: bytes) -> Iterator[tuple[int, bytes]]:
             if len(data) < length or _checksum(mark, at, data) != checksum:
                 return
             yield at, data
+
+
+def _check_whole(path: Path, mark: bytes, file: str, *, needed: bool) -> None:
+    """Tell the end of a journal that was never wholly written from a damage.
+
+    What comes after such an end was never overwritten, as it would have been synced before.
+
+    Parameters
+    ----------
+    path, mark
+        The journal, and its id.
+    file
+        The file, for messages.
+    needed
+        Whether the file says that the journal was synced once, so that its beginning was.
+    """
+    whole = _HEADER + sum(_RECORD.size + len(data) for _, data in _records(path, mark))
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        stream.seek(_SYNCED_AT)
+        synced = _decode_synced(mark, stream.read(len(_encode_synced(mark, 0))))
+    if whole >= max(synced, _HEADER + needed):
+        return
+    found = f"it was synced up to byte {synced:,}, and " if synced else "it "
+    cut = size < max(synced, _HEADER + needed)
+    found += f"ends at byte {size:,}" if cut else f"is damaged at byte {whole:,}"
+    raise FileAccessError(
+        f"a save of this file was interrupted, and the journal {path.name}, with the old content "
+        f"of what was overwritten, is not whole: {found}; nothing was put back",
+        file=file,
+        hint=f"put a whole copy of {path.name} beside the file and open it again, or take the file "
+        "from a backup",
+    )
 
 
 def _checksum(mark: bytes, at: int, data: bytes) -> int:
@@ -334,7 +382,7 @@ def roll_back(descriptor: int, journal: Path, file: str) -> None:
     Raises
     ------
     FileAccessError
-        Where the journal does not fit the file, which then stays as it is.
+        Where the journal does not fit the file, or is damaged; the file then stays as it is.
     """
     header = read_header(journal)
     if header is None or os.fstat(descriptor).st_size < header.size:
@@ -345,6 +393,7 @@ def roll_back(descriptor: int, journal: Path, file: str) -> None:
         )
     # The id stays in the file to the end, so that all this can be begun again.
     at, mark = header.signature_at, header.mark
+    _check_whole(journal, mark, file, needed=os.pread(descriptor, 3, at) == MARK)
     for offset, data in _records(journal, mark):
         if offset + len(data) > header.size:
             data = data[: header.size - offset]
