@@ -226,9 +226,7 @@ def test_a_journal_that_was_not_copied_whole_is_refused(path):
     # Where it does not say how far it was synced, the file says that it was.
     unsaid = journal[:3584] + b" " * 511 + journal[4095:]
     journal_path(path).write_bytes(flipped(unsaid, starts[0] + 30))
-    with pytest.raises(
-        nwb.FileAccessError, match=r"not whole: it is damaged at byte 4,096;"
-    ):
+    with pytest.raises(nwb.FileAccessError, match=r"not whole: it is damaged at byte 4,096;"):
         nwb.recover(path)
     assert path.read_bytes() == half
     journal_path(path).write_bytes(unsaid)
