@@ -485,8 +485,6 @@ def test_grafting_asks_for_what_is_missing(tmp_path: Path) -> None:
         assert copy.copier.outside() == ({}, {})
         copy.copier.finish()
         assert copy.copier.notes == []
-        for address, target in copy.copier.addresses.items():
-            assert h5o.get_info(copy.b[copy.copier.paths[address]].id).addr == target
     assert differences(copy.source, copy.target) == ["/acquisition/y: member is missing"]
 
 

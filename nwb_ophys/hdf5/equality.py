@@ -11,7 +11,7 @@ import numpy as np
 from h5py import h5d
 
 from nwb_ophys.hdf5.arrays import LazyArray
-from nwb_ophys.hdf5.copying import stored_chunks
+from nwb_ophys.hdf5.chunks import stored_chunks
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 
 __all__ = ["Same", "Tally", "compare_arrays", "compare_stored"]

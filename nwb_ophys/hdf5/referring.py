@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5o, h5r
 
-from nwb_ophys.hdf5.nodes import LinkRecord, Node, root_of
+from nwb_ophys.hdf5.nodes import Node, root_of
+from nwb_ophys.hdf5.paths import absolute, join
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.hdf5.values import (
     Pointer,
@@ -85,21 +86,14 @@ def find_reach(source: Source, is_cut: Callable[[str], bool]) -> Reach:
         for holder, address in _references(node, path):
             reach.references.setdefault(address, []).append(holder)
         for record in node.links.values():
-            below = f"{path.rstrip('/')}/{record.name}"
+            below = join(path, record.name)
             if is_cut(below):
                 continue
             if record.kind == "hard":
                 stack.append((below, node.child(record.name)))
             elif record.kind == "soft":
-                reach.softs[below] = absolute(path, record)
+                reach.softs[below] = absolute(path, record.target)
     return reach
-
-
-def absolute(group: str, record: LinkRecord) -> str:
-    """Give the target of a soft link as an absolute path."""
-    parts = [] if record.target.startswith("/") else group.split("/")
-    parts += record.target.split("/")
-    return "/" + "/".join(part for part in parts if part not in ("", "."))
 
 
 def _references(node: Node, path: str) -> Iterator[tuple[Holder, int]]:
