@@ -17,7 +17,7 @@ from small import small_session
 
 import nwb_ophys as nwb
 from nwb_ophys.hdf5 import encoding
-from nwb_ophys.hdf5.encoding import append_block, write_block
+from nwb_ophys.hdf5.encoding import write_block
 from nwb_ophys.hdf5.layouts import default_chunks
 from nwb_ophys.hdf5.pipelines import available_compressions
 
@@ -149,7 +149,8 @@ def test_blocks_written_into_what_is_there(tmp_path: Path, data: Any, array: np.
             box = tuple(map(slice, start, stop))
             write_block(dataset.id, start, array[box])
             expected[box] = array[box]
-        append_block(dataset.id, array)
+        dataset.resize(2 * len(array), axis=0)
+        write_block(dataset.id, len(array), array)
         dataset.resize([length + 3 for length in dataset.shape])
     whole = np.full([length + 3 for length in (2 * len(array), *array.shape[1:])], fill, "f8")
     whole[tuple(map(slice, (2 * len(array), *array.shape[1:])))] = np.concatenate([expected, array])
@@ -160,12 +161,14 @@ def test_blocks_written_into_what_is_there(tmp_path: Path, data: Any, array: np.
 def test_blocks_of_text_and_records(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         text = file.create_dataset("t", (3,), h5py.string_dtype(), chunks=(2,), maxshape=(None,))
-        append_block(text.id, np.array([b"a", "ü".encode()], object))
+        text.resize((5,))
+        write_block(text.id, 3, np.array([b"a", "ü".encode()], object))
         assert text.asstr()[:].tolist() == ["", "", "", "a", "ü"]
         kind = np.dtype([("x", "u4"), ("y", "u4"), ("weight", "f4")])
         rows = np.array([(1, 2, 0.5), (3, 4, 1.5), (5, 6, 2.5)], kind)
         pixels = file.create_dataset("p", data=rows, chunks=(2,), maxshape=(None,), shuffle=True)
-        append_block(pixels.id, rows[:2])
+        pixels.resize((5,))
+        write_block(pixels.id, 3, rows[:2])
         np.testing.assert_array_equal(pixels[:], np.concatenate([rows, rows[:2]]))
 
 
@@ -176,11 +179,8 @@ def test_blocks_that_do_not_fit(tmp_path: Path) -> None:
             write_block(grows, 3, np.zeros((2, 3), "i2"))
         with pytest.raises(ValueError, match="expected int16, found float64"):
             write_block(grows, 0, np.zeros((2, 3)))
-        with pytest.raises(ValueError, match="cannot grow beyond 6 entries"):
-            append_block(grows, np.zeros((3, 3), "i2"))
-        with pytest.raises(ValueError, match=r"entries of shape \(3,\), found \(2,\)"):
-            append_block(grows, np.zeros((1, 2), "i2"))
-        assert grows.shape == (4, 3)
+        with pytest.raises(ValueError, match=r"shape \(1, 2, 3\) at .* does not fit into"):
+            write_block(grows, 0, np.zeros((1, 2, 3), "i2"))
 
 
 @pytest.mark.parametrize("limit", [1, 1000, 1 << 28])

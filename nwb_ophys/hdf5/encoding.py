@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final
@@ -20,9 +19,10 @@ from h5py import h5d, h5s, h5t
 
 from nwb_ophys.hdf5.codecs import Pipeline
 from nwb_ophys.hdf5.guarding import check_write
+from nwb_ophys.hdf5.turns import Turns
 from nwb_ophys.hdf5.workers import pool, thread_count
 
-__all__ = ["ChunkWriter", "append_block", "write_block"]
+__all__ = ["ChunkWriter", "write_block"]
 
 _UNDERWAY: Final = 1 << 26
 """Bytes of chunks that may be waiting to be encoded and stored."""
@@ -58,33 +58,6 @@ def write_block(dataset: Any, start: int | Sequence[int], block: Any) -> None:
     """
     with ChunkWriter(dataset, stable=True) as writer:
         writer.write(start, block)
-
-
-def append_block(dataset: Any, block: Any) -> None:
-    """Extend a dataset along its first axis by a block: `write_block` after what is there.
-
-    Parameters
-    ----------
-    dataset
-        An `h5py.h5d.DatasetID` that can grow along its first axis.
-    block
-        (n, ...), the entries to append.
-
-    Raises
-    ------
-    ValueError
-        Where the block does not fit, or the dataset cannot grow; it is as it was then.
-    """
-    block = np.asarray(block)
-    length = dataset.shape[0]
-    limit = dataset.get_space().get_simple_extent_dims(maxdims=True)[0]
-    if limit is not None and 0 <= limit < length + len(block):
-        raise ValueError(f"the dataset cannot grow beyond {limit} entries along its first axis")
-    if block.shape[1:] != dataset.shape[1:]:
-        raise ValueError(f"expected entries of shape {dataset.shape[1:]}, found {block.shape[1:]}")
-    if len(block):
-        dataset.set_extent((length + len(block), *dataset.shape[1:]))
-        write_block(dataset, length, block)
 
 
 class ChunkWriter:
@@ -127,7 +100,7 @@ class ChunkWriter:
         self._partial: dict[_Cell, _Partial] = {}
         self._partial_bytes = 0
         self._growing = frozenset(growing)
-        self._turns = _Turns(dataset)
+        self._turns = Turns(dataset)
         self._underway: deque[tuple[int, int]] = deque()
         self._underway_bytes = 0
         self._plain = _is_plain(self._dtype) and bool(
@@ -335,86 +308,6 @@ class _Partial:
     def __init__(self, values: np.ndarray[Any, Any], missing: int) -> None:
         self.values = values
         self.missing = missing
-
-
-class _Turns:
-    """Stores encoded chunks in the order in which they were given out."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.ended = False
-        """Whether nothing is to be stored any more."""
-        self._dataset = dataset
-        self._given = itertools.count()
-        self._due = 0
-        self._stored = 0
-        self._waiting: dict[int, tuple[tuple[int, ...], Any]] = {}
-        self._changed = threading.Condition(threading.Lock())
-        self._storing = False
-        self._failure: BaseException | None = None
-
-    def next(self) -> int:
-        """Give out the next turn."""
-        return next(self._given)
-
-    def check(self) -> None:
-        """Raise what went wrong in a thread."""
-        if self._failure is not None:
-            raise self._failure
-
-    def fail(self, error: BaseException) -> None:
-        """Keep what went wrong; nothing is stored after it."""
-        with self._changed:
-            self._failure = self._failure or error
-            self.ended = True
-            self._changed.notify_all()
-
-    def wait_for(self, turn: int) -> None:
-        """Wait until a chunk is stored, or raise what went wrong."""
-        with self._changed:
-            while self._stored <= turn and self._failure is None:
-                self._changed.wait()
-        self.check()
-
-    def end(self) -> None:
-        """Let nothing be stored any more; it returns when no thread is at it."""
-        self.ended = True
-        interrupt: KeyboardInterrupt | None = None
-        while self._storing:  # the dataset must not be closed before
-            try:
-                with self._changed:
-                    while self._storing:
-                        self._changed.wait()
-            except KeyboardInterrupt as error:
-                interrupt = error
-        self._waiting.clear()
-        if interrupt is not None:
-            raise interrupt
-
-    def ready(self, turn: int, offset: tuple[int, ...], encoded: Any) -> None:
-        """Take an encoded chunk, and store all those whose turn it is."""
-        with self._changed:
-            self._waiting[turn] = (offset, encoded)
-            if self._storing:
-                return  # that thread goes on with it
-            self._storing = True
-        while True:
-            with self._changed:
-                chunk = None if self.ended else self._waiting.pop(self._due, None)
-                if chunk is None:
-                    self._storing = False
-                    self._changed.notify_all()
-                    return
-                self._due += 1
-            try:
-                self._dataset.write_direct_chunk(chunk[0], chunk[1])
-            except BaseException:
-                with self._changed:
-                    self._storing = False
-                    self._changed.notify_all()
-                raise
-            with self._changed:
-                self._stored += 1
-                self._changed.notify_all()
 
 
 def _is_plain(dtype: np.dtype[Any]) -> bool:

@@ -1,0 +1,95 @@
+"""Chunks that threads have encoded, stored in the order in which they were given out."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """Who stores the next chunk: whichever thread finishes it, and all that wait behind it.
+
+    Parameters
+    ----------
+    dataset
+        An `h5py.h5d.DatasetID`.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.ended = False
+        """Whether nothing is to be stored any more."""
+        self._dataset = dataset
+        self._given = itertools.count()
+        self._due = 0
+        self._stored = 0
+        self._waiting: dict[int, tuple[tuple[int, ...], Any]] = {}
+        self._changed = threading.Condition(threading.Lock())
+        self._storing = False
+        self._failure: BaseException | None = None
+
+    def next(self) -> int:
+        """Give out the next turn."""
+        return next(self._given)
+
+    def check(self) -> None:
+        """Raise what went wrong in a thread."""
+        if self._failure is not None:
+            raise self._failure
+
+    def fail(self, error: BaseException) -> None:
+        """Keep what went wrong; nothing is stored after it."""
+        with self._changed:
+            self._failure = self._failure or error
+            self.ended = True
+            self._changed.notify_all()
+
+    def wait_for(self, turn: int) -> None:
+        """Wait until a chunk is stored, or raise what went wrong."""
+        with self._changed:
+            while self._stored <= turn and self._failure is None:
+                self._changed.wait()
+        self.check()
+
+    def end(self) -> None:
+        """Let nothing be stored any more; it returns when no thread is at it."""
+        self.ended = True
+        interrupt: KeyboardInterrupt | None = None
+        while self._storing:  # the dataset must not be closed before
+            try:
+                with self._changed:
+                    while self._storing:
+                        self._changed.wait()
+            except KeyboardInterrupt as error:
+                interrupt = error
+        self._waiting.clear()
+        if interrupt is not None:
+            raise interrupt
+
+    def ready(self, turn: int, offset: tuple[int, ...], encoded: Any) -> None:
+        """Take an encoded chunk, and store all those whose turn it is."""
+        with self._changed:
+            self._waiting[turn] = (offset, encoded)
+            if self._storing:
+                return  # that thread goes on with it
+            self._storing = True
+        while True:
+            with self._changed:
+                chunk = None if self.ended else self._waiting.pop(self._due, None)
+                if chunk is None:
+                    self._storing = False
+                    self._changed.notify_all()
+                    return
+                self._due += 1
+            try:
+                self._dataset.write_direct_chunk(chunk[0], chunk[1])
+            except BaseException:
+                with self._changed:
+                    self._storing = False
+                    self._changed.notify_all()
+                raise
+            with self._changed:
+                self._stored += 1
+                self._changed.notify_all()
