@@ -86,6 +86,14 @@ class Children(MutableMapping[str, T], Generic[T]):
         self._load = load
         return self
 
+    def copied(self, accepts: tuple[Any, ...]) -> Children[T]:
+        """Make another mapping of the same objects and links; those that are stored are loaded."""
+        twin: Children[T] = Children(accepts=accepts)
+        for name in self:
+            self[name]  # loads
+            twin._insert(name, self.raw(name))
+        return twin
+
     @property
     def _accepts(self) -> tuple[type, ...]:
         """The types an object may have; those that are built at run time are built now."""

@@ -244,6 +244,10 @@ def as_array(value: Any, dtype: DTypeSpec, shape: Dims) -> Any:
         Where dtype or axes are not the declared ones.
     """
     if not isinstance(value, np.ndarray):
+        if hasattr(value, "link_target"):
+            raise ValueError(f"expected an array, found a {value!r}")
+        if hasattr(value, "hdf5_path") and not hasattr(value, "shape"):
+            raise ValueError(f"expected an array, found {value!r} (give one of its arrays)")
         value = adapted(value)
     if is_stream(value):
         return value
@@ -442,7 +446,7 @@ class Child(Marker):
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         def check(value: Any) -> Any:
             kinds = model_types(annotation)
-            if isinstance(value, kinds):
+            if isinstance(getattr(value, "link_target", value), kinds):
                 return value
             coerce = getattr(kinds[0], "from_value", None)
             if coerce is None:
@@ -480,11 +484,9 @@ class Members(Marker):
             accepts = unbuilt_types(annotation)
             if value is None and optional:
                 value = ()
-            if isinstance(value, Children) and (
-                value._kinds == accepts
-                or (len(value) and value._accepts == model_types(annotation))
-            ):
-                return value
+            if isinstance(value, Children):
+                # It may be that of another object, which is not to change with this one.
+                return value.copied(accepts)
             if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
                 raise ValueError(f"expected objects with names, found {value!r}")
             return Children(value, accepts=accepts)

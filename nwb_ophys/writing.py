@@ -94,9 +94,8 @@ def write(
         progress=progress,
     )
     target = check_target(path, overwrite=overwrite)
-    plan = make_plan(session)
     with explained_failures(path):
-        save_as(plan, target, storage)
+        save_as(make_plan(session), target, storage)
     return target
 
 
@@ -118,9 +117,13 @@ def explained_failures(path: str | os.PathLike[str]) -> Iterator[None]:
     """Say what is the matter with a file that cannot be written."""
     try:
         yield
+    except NWBError as error:
+        if error.file is None:
+            error.file = os.fspath(path)
+        raise
     except (OSError, RuntimeError) as error:
         reason, hint = _explained(error)
-        if isinstance(error, NWBError) or not reason:
+        if not reason:
             raise
         raise FileAccessError(
             f"the file cannot be written: {reason}", file=path, hint=hint

@@ -62,6 +62,47 @@ def test_an_object_comes_with_what_it_links_to(
         assert isinstance(file.get(f"{MOVIE}/imaging_plane", getlink=True), h5py.SoftLink)
 
 
+def test_a_whole_collection_of_another_session(
+    path: Path, tmp_path: Path, empty: nwb.NWBFile
+) -> None:
+    with nwb.open(path) as source:
+        empty.devices = source.devices  # of which nothing is loaded yet
+        empty.acquisition = source.acquisition
+        target = nwb.write(empty, tmp_path / "out.nwb")
+    with nwb.open(target) as session:
+        movie = session.acquisition["movie"]
+        np.testing.assert_array_equal(movie.data, frames())
+        assert movie.imaging_plane.device is session.devices["scope"]
+
+
+def test_the_data_of_another_session_in_another_unit(
+    path: Path, tmp_path: Path, empty: nwb.NWBFile
+) -> None:
+    with nwb.open(path) as source:
+        data = source.acquisition["movie"].data
+        empty.acquisition.add(nwb.TimeSeries(name="s", data=data, unit="photons", rate=1.0))
+        target = nwb.write(empty, tmp_path / "out.nwb")
+        assert data.unit == "n.a."
+    with h5py.File(target) as file:
+        np.testing.assert_array_equal(file["acquisition/s/data"], frames())
+        assert file["acquisition/s/data"].attrs["unit"] == "photons"
+
+
+def test_data_are_linked_to(path: Path, tmp_path: Path, empty: nwb.NWBFile) -> None:
+    with nwb.open(path) as source:
+        data = nwb.link(source.acquisition["movie"].data)
+        with pytest.raises(nwb.SchemaError, match="'data': expected only the link, found unit"):
+            nwb.TimeSeries(name="s", data=data, unit="photons", rate=1.0)
+        empty.acquisition.add(nwb.TimeSeries(name="s", data=data, rate=1.0))
+        target = nwb.write(empty, tmp_path / "out.nwb")
+    with h5py.File(target) as file:
+        link = file["acquisition/s"].get("data", getlink=True)
+        assert (link.filename, link.path) == ("small.nwb", f"{MOVIE}/data")
+    with nwb.open(target) as session:
+        np.testing.assert_array_equal(session.acquisition["s"].data, frames())
+        assert session.acquisition["s"].unit == "n.a."
+
+
 def test_what_it_links_to_may_be_added_too(path: Path, tmp_path: Path, empty: nwb.NWBFile) -> None:
     with nwb.open(path) as source:
         empty.acquisition.add(source.acquisition["movie"])

@@ -767,6 +767,32 @@ class TestAuthoringIsStrict:
             nwb.write(session, tmp_path / "a.nwb")
 
 
+def test_errors_of_a_write_name_the_file(tmp_path: Path) -> None:
+    session = small_session()
+    session.acquisition["movie"].timestamps = np.arange(20.0)
+    message = rf"^{tmp_path}/a\.nwb, {MOVIE}, field 'timestamps': expected either"
+    with pytest.raises(nwb.SchemaError, match=message):
+        nwb.write(session, tmp_path / "a.nwb")
+
+
+def test_what_is_wrong_in_a_file_does_not_hinder_changes(path: Path, tmp_path: Path) -> None:
+    def edit(file: h5py.File) -> None:
+        file[f"{MOVIE}/starting_time"].attrs["rate"] = "fast"
+        gone = file.create_group("gone")
+        file[f"{TRACES}/rois"].attrs["table"] = gone.ref
+        del file["gone"]
+
+    edited(path, edit)
+    with nwb.open(path) as session:
+        session[MOVIE].pmt_gain = 2.0
+        session[f"{TRACES}/rois"].description = "all"
+        nwb.write(session, tmp_path / "out.nwb")
+    with h5py.File(tmp_path / "out.nwb") as file:
+        assert file[MOVIE].attrs["pmt_gain"] == 2.0
+        assert file[f"{MOVIE}/starting_time"].attrs["rate"] == "fast"
+        assert file[f"{TRACES}/rois"].attrs["description"] == "all"
+
+
 # -- data that cannot be read --------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import nwb_ophys.models as nwb
+from nwb_ophys.errors import SchemaError
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel, LinkML_Meta
 from nwb_ophys.registry import _HAND_WRITTEN
@@ -187,6 +188,55 @@ def test_movie_takes_and_shows_flat_names(movie):
     assert (movie.conversion, movie.offset, movie.resolution) == (1.0, 0.0, -1.0)
     movie.unit = "counts"
     assert movie.data.unit == "counts"
+
+
+def test_flat_names_do_not_change_the_data_of_another_series(movie):
+    scaled = nwb.TimeSeries(name="s", data=movie.data, unit="photons", conversion=2.0, rate=1.0)
+    assert (scaled.unit, scaled.conversion) == ("photons", 2.0)
+    assert (movie.unit, movie.conversion) == ("n.a.", 1.0)
+    assert scaled.data.array is movie.data.array
+    same = nwb.TimeSeries(name="s", data=movie.data, unit="n.a.", rate=1.0)
+    assert same.data is movie.data  # which is written as a link
+
+
+def test_new_data_keep_what_is_said_of_them(movie, segmentation):
+    movie.data.conversion = 2.0
+    movie.data.attrs["camera"] = "left"
+    movie.data = np.zeros((7, 4, 3), np.float32)
+    assert movie.data.shape == (7, 4, 3)
+    assert (movie.unit, movie.conversion, movie.data.attrs["camera"]) == ("n.a.", 2.0, "left")
+    movie.starting_time = 5.0
+    assert (movie.starting_time.value, movie.rate) == (5.0, 30.0)
+    segmentation.image_mask.description = "by hand"
+    segmentation.image_mask = np.ones((2, 4, 3), np.float32)
+    assert segmentation.image_mask.description == "by hand"
+    movie.data = nwb.ImageSeriesData(array=np.zeros((1, 4, 3)), unit="V")
+    assert (movie.unit, movie.conversion) == ("V", 1.0)
+
+
+def test_an_object_is_no_array(movie):
+    message = r"expected an array, found <TwoPhotonSeries m: .*> \(give one of its arrays\)"
+    with pytest.raises(ValidationError, match=message):
+        nwb.TimeSeries(name="s", data=[1.0], unit="V", timestamps=movie)
+
+
+def test_fields_are_deleted_where_the_schema_allows(movie):
+    movie.pmt_gain = 2.0
+    del movie.pmt_gain
+    assert movie.pmt_gain is None
+    with pytest.raises(SchemaError, match="m, field 'imaging_plane': the schema requires"):
+        del movie.imaging_plane
+    assert movie.imaging_plane.name == "plane"
+
+
+def test_names_that_are_no_fields_are_told_with_what_was_meant(plane, scope):
+    with pytest.raises(ValidationError) as caught:
+        nwb.TimeSeries(dta=[1.0], unit="V", rate=1.0)
+    assert [one["type"] for one in caught.value.errors()] == ["missing", "extra_forbidden"]
+    assert "dta\n  Extra inputs are not permitted; did you mean 'data'?" in str(caught.value)
+    message = r"optical_channel\n  Extra .* objects that lie in this one are given as children="
+    with pytest.raises(ValidationError, match=message):
+        nwb.ImagingPlane(name="p", device=scope, optical_channel=plane.children["green"])
 
 
 def test_movie_behaves_as_its_array(movie):
@@ -639,6 +689,15 @@ def test_subject_is_text():
     assert (subject.name, subject.date_of_birth) == ("subject", born)
     with pytest.raises(ValidationError, match=r"weight\n.*expected text, found 0.02 of type float"):
         subject.weight = 0.02
+
+
+def test_a_collection_is_not_shared(session, scope):
+    other = nwb.NWBFile(identifier="b", session_description="b", session_start_time=START)
+    session.devices.add(scope)
+    other.devices = session.devices
+    assert other.devices["scope"] is scope
+    other.devices.add(nwb.Device(name="second"))
+    assert list(session.devices) == ["scope"]
 
 
 def test_scratch_and_software(session):

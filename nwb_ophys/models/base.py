@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from nwb_ophys import models, registry
 from nwb_ophys.children import Children
-from nwb_ophys.errors import SchemaError
+from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.layout import layout_of, names_of
-from nwb_ophys.storage import Internal, Link, Marker
+from nwb_ophys.storage import Child, Internal, Link, Marker
 
 if TYPE_CHECKING:
     from nwb_ophys.binding import Binding
+    from nwb_ophys.layout import FieldLayout
 
 __all__ = ["ConfiguredBaseModel", "LinkML_Meta", "new_id"]
 
@@ -107,7 +108,38 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         flat = layout_of(type(self)).flat
         if flat and not flat.keys().isdisjoint(data):
             data = self._route(data, flat)
-        super().__init__(**data)
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            if data.keys() <= type(self).model_fields.keys():
+                raise
+            explained = self._with_hints(error)
+        else:
+            return
+        raise explained
+
+    def _with_hints(self, error: ValidationError) -> ValidationError:
+        """Say of names that are no fields what may have been meant."""
+        import difflib
+
+        from pydantic_core import InitErrorDetails, PydanticCustomError
+
+        fields = type(self).model_fields
+        names = [name for name in (*fields, *layout_of(type(self)).flat) if name != "hdf5_path"]
+        details: list[InitErrorDetails] = []
+        for one in error.errors():
+            kind: Any = one["type"]
+            if kind == "extra_forbidden":
+                close = difflib.get_close_matches(str(one["loc"][0]), names, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                if not close and "children" in fields and _holds_models(one["input"]):
+                    hint = "; objects that lie in this one are given as children=[...]"
+                kind = PydanticCustomError(kind, f"{one['msg']}{hint}")
+            detail: InitErrorDetails = {"type": kind, "loc": one["loc"], "input": one["input"]}
+            if "ctx" in one:
+                detail["ctx"] = one["ctx"]
+            details.append(detail)
+        return ValidationError.from_exception_data(error.title, details)
 
     def __init_subclass__(
         cls, *, schema: str | None = None, part: bool = False, **kwargs: Any
@@ -153,9 +185,18 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         for field, values in below.items():
             kind = layout.fields[field].types[0]
             given = routed.get(field)
-            if isinstance(given, ConfiguredBaseModel):
-                for name, value in values.items():
-                    setattr(given, name, value)
+            target = getattr(given, "link_target", given)
+            if isinstance(target, kind):
+                if all(_same(getattr(target, name), value) for name, value in values.items()):
+                    continue
+                if target is not given:
+                    raise SchemaError(
+                        f"expected only the link, found {', '.join(values)} beside it",
+                        field=field,
+                        hint="what is linked keeps what its file says of it",
+                    )
+                # It may be part of another object, which is not to change with this one.
+                routed[field] = kind.from_value(given, **values)
             elif given is None:
                 routed[field] = kind(**values)
             else:
@@ -194,16 +235,49 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         if name in getattr(type(self), "singles", ()):
             object.__setattr__(self, name, value)
             return
-        flat = layout_of(type(self)).flat.get(name)
+        layout = layout_of(type(self))
+        flat = layout.flat.get(name)
         if flat is None:
             _complete(type(self))
+            field = layout.fields.get(name)
+            if field is not None and isinstance(field.marker, Child):
+                value = self._replacing(field, value)
             super().__setattr__(name, value)
             return
         part = getattr(self, flat)
         if part is None:
-            setattr(self, flat, layout_of(type(self)).fields[flat].types[0](**{name: value}))
+            setattr(self, flat, layout.fields[flat].types[0](**{name: value}))
         else:
             setattr(part, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        field = layout_of(type(self)).fields.get(name) if name[0] != "_" else None
+        if field is None:
+            super().__delattr__(name)
+        elif field.required or name in ("name", "hdf5_path"):
+            raise SchemaError(
+                f"the schema requires {name!r}, it is not deleted",
+                file=self._binding.file if self._binding is not None else None,
+                path=self.hdf5_path or self.__dict__.get("name"),
+                field=name,
+                hint="assign another value",
+            )
+        else:
+            setattr(self, name, field.default())
+
+    def _replacing(self, field: "FieldLayout", value: Any) -> Any:
+        """Take a bare value in the place of a child for new data of it, which is otherwise kept."""
+        if value is None or isinstance(value, (ConfiguredBaseModel, dict)):
+            return value
+        try:
+            present = getattr(self, field.name)
+        except NWBError:  # what cannot be read has nothing to keep
+            return value
+        return present._with_data(value) if isinstance(present, field.types) else value
+
+    def _with_data(self, value: Any) -> Any:
+        """Give a model like this one with other data; what is no dataset has none."""
+        return value
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *type(self).model_fields, *layout_of(type(self)).flat]
@@ -370,6 +444,13 @@ def _restore(cls: type[ConfiguredBaseModel]) -> ConfiguredBaseModel:
 def new_id() -> str:
     """Make an ``object_id``."""
     return str(uuid.uuid4())
+
+
+def _holds_models(value: Any) -> bool:
+    """Tell whether a value is a model, or a collection of some."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(one, ConfiguredBaseModel) for one in value)
+    return isinstance(value, ConfiguredBaseModel)
 
 
 def _marker(cls: type[BaseModel], name: str) -> Marker:

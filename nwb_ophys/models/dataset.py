@@ -59,6 +59,12 @@ class DatasetModel(ConfiguredBaseModel, NDArrayOperatorsMixin):
             and not isinstance(field.marker, Value)
         }
 
+    def _with_data(self, value: Any) -> Any:
+        """Give a dataset like this one, with its attributes, but with other data."""
+        made = type(self).from_value(value, **self._carried(type(self)))
+        made.attrs.update(self.attrs)
+        return made
+
     @property
     def _data(self) -> Any:
         field = layout_of(type(self)).value

@@ -11,6 +11,7 @@ from nwb_ophys.errors import FilePermissionError
 from nwb_ophys.reading import open as open_session
 from nwb_ophys.segmentation.adding import DEFAULT_NAME, add_segmentation
 from nwb_ophys.segmentation.result import Segmentation
+from nwb_ophys.writing import explained_failures
 
 __all__ = ["write_segmentation"]
 
@@ -77,16 +78,17 @@ def write_segmentation(
     """
     _check_writable(path)
     with open_session(path, "r+") as session:
-        add_segmentation(
-            session,
-            segmentation,
-            imaging_plane=imaging_plane,
-            kinds=kinds,
-            module=module,
-            name=name,
-            series=series,
-            replace=replace,
-        )
+        with explained_failures(path):
+            add_segmentation(
+                session,
+                segmentation,
+                imaging_plane=imaging_plane,
+                kinds=kinds,
+                module=module,
+                name=name,
+                series=series,
+                replace=replace,
+            )
         session.save(compression=compression, progress=progress)
     return Path(path).resolve()
 
