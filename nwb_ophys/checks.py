@@ -15,10 +15,8 @@ import numpy as np
 
 from nwb_ophys.errors import ClosedError, NWBError
 from nwb_ophys.layout import layout_of
-from nwb_ophys.models.images import Images, ImageSeries
-from nwb_ophys.models.imaging import ImagingPlane, MotionCorrection
-from nwb_ophys.models.responses import DfOverF, Fluorescence
-from nwb_ophys.models.segmentation import ImageSegmentation
+from nwb_ophys.models.group import GroupModel
+from nwb_ophys.models.images import ImageSeries
 from nwb_ophys.models.series import TimeSeries
 from nwb_ophys.models.table import (
     AlignedDynamicTable,
@@ -28,7 +26,7 @@ from nwb_ophys.models.table import (
     VectorIndex,
 )
 from nwb_ophys.problems import Severity
-from nwb_ophys.storage import Child
+from nwb_ophys.storage import Child, Quota
 
 __all__ = [
     "RULES",
@@ -310,19 +308,27 @@ def external_files_hold_the_frames(series: ImageSeries) -> Iterator[Finding]:
         yield "starting_frame", f"expected one for each of the {files} files, found {starts}"
 
 
-# -- planes, and what holds others -------------------------------------------------------------
+# -- what holds others -------------------------------------------------------------------------
 
 
-@rule(ImagingPlane)
-def planes_have_channels(plane: ImagingPlane) -> Iterator[Finding]:
-    """There is one optical channel at least."""
-    if not len(plane.children):
-        yield "children", "expected one OpticalChannel at least, found none"
-
-
-@rule(DfOverF, Fluorescence, ImageSegmentation, Images, MotionCorrection)
-def holders_hold_something(holder: Any) -> Iterator[Finding]:
-    """There is one object at least in what only holds others."""
-    if not len(holder.children):
-        wanted = " or ".join(kind.__name__ for kind in holder.children._accepts)
-        yield "children", f"expected one {wanted or 'object'} at least, found none"
+@rule(GroupModel, mend="add what is missing, or delete what is too much")
+def members_are_as_many_as_they_must_be(group: GroupModel) -> Iterator[Finding]:
+    """There are as many objects of a type as the schema asks for."""
+    layout = layout_of(type(group))
+    for one in layout.quotas:
+        quotas: tuple[Quota, ...] = one.marker.quotas  # type: ignore[attr-defined]
+        found: dict[str, list[str]] = {quota.type: [] for quota in quotas}
+        for collection in layout.collections[one.groups]:
+            for name, member in getattr(group, collection.name).items():
+                types = (getattr(base, "neurodata_type", None) for base in type(member).__mro__)
+                nearest = next((kind for kind in types if kind in found), None)
+                if nearest is not None:
+                    found[nearest].append(name)
+        for kind, least, most in quotas:
+            names = found[kind]
+            if len(names) < least:
+                wanted = "one" if least == 1 else str(least)
+                yield one.name, f"expected {wanted} {kind} at least, found {len(names) or 'none'}"
+            elif most is not None and len(names) > most:
+                wanted = "one" if most == 1 else str(most)
+                yield one.name, f"expected {wanted} {kind} at most, found {_listed(names)}"

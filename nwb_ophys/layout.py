@@ -132,6 +132,8 @@ class Layout:
         The declared members, by structural groups and stored name.
     collections
         The collections over each group, those that take only their types first.
+    quotas
+        Those of them that must hold so many objects of a type.
     declared
         The names in each group that are those of declared members or of structural groups.
     flat
@@ -145,6 +147,7 @@ class Layout:
         self.of: dict[str, list[FieldLayout]] = {}
         self.members: dict[tuple[str, ...], dict[str, FieldLayout]] = {}
         self.collections: dict[tuple[str, ...], list[FieldLayout]] = {}
+        self.quotas: list[FieldLayout] = []
         self.declared: dict[tuple[str, ...], set[str]] = {}
         self.flat: dict[str, str] = {}
 
@@ -247,6 +250,8 @@ def _enter(layout: Layout, one: FieldLayout) -> None:
             layout.flat.update(dict.fromkeys(marker.flat, one.name))
     elif isinstance(marker, Members):
         layout.collections.setdefault(one.groups, []).append(one)
+        if marker.quotas:
+            layout.quotas.append(one)
         _declare(layout, one.groups)
 
 

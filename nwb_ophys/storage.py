@@ -27,6 +27,7 @@ from typing import (
     ClassVar,
     ForwardRef,
     Literal,
+    NamedTuple,
     Protocol,
     Union,
     dataclass_transform,
@@ -58,6 +59,7 @@ __all__ = [
     "Marker",
     "Members",
     "NDArray",
+    "Quota",
     "Ref",
     "Value",
 ]
@@ -456,6 +458,22 @@ class Child(Marker):
         return _optional(check, annotation)
 
 
+class Quota(NamedTuple):
+    """How many objects of a type, and of those that extend it, a collection holds.
+
+    Parameters
+    ----------
+    type
+        The name of the type.
+    least, most
+        How many at least, and at most, where there is a bound.
+    """
+
+    type: str
+    least: int = 1
+    most: int | None = None
+
+
 class Members(Marker):
     """A collection of named objects.
 
@@ -470,12 +488,16 @@ class Members(Marker):
         Whether the group is written even when it is empty.
     links
         The types of which it holds links to objects that lie elsewhere.
+    quotas
+        How many objects of a type it must hold. An object counts for the nearest of its types that
+        is among these.
     """
 
     path: str | None = None
     only: bool = False
     always: bool = False
     links: Later | None = None
+    quotas: tuple[Quota, ...] = ()
 
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         optional = is_optional(annotation)

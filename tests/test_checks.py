@@ -230,6 +230,21 @@ BREAKS: dict[str, tuple[Callable[[], Any], str, str]] = {
         "children",
         "expected one BaseImage at least, found none",
     ),
+    "epochs of nothing": (
+        lambda: nwb.BehavioralEpochs(),
+        "children",
+        "expected one IntervalSeries at least, found none",
+    ),
+    "position of nothing": (
+        lambda: nwb.Position(),
+        "children",
+        "expected one SpatialSeries at least, found none",
+    ),
+    "field potentials of nothing": (
+        lambda: nwb.get_type("core", "LFP")(),
+        "children",
+        "expected one ElectricalSeries at least, found none",
+    ),
     "correction of nothing": (
         lambda: nwb.MotionCorrection(),
         "children",

@@ -231,6 +231,62 @@ def test_what_is_authored_must_conform(odd):
         odd.Step(name="one", order=1, stage=nwb.Device(name="d"))
 
 
+def test_as_many_members_as_the_schema_asks_for(odd, odd_session, tmp_path):
+    protocol = odd_session.lab_meta_data["staging"]
+    step = protocol.children["one"]
+    del protocol.children["one"]
+    path = tmp_path / "odd.nwb"
+    with pytest.raises(SchemaError) as caught:
+        nwb.write(odd_session, path)
+    assert not path.exists()
+    assert (caught.value.path, caught.value.field) == ("/general/staging", "children")
+    assert caught.value.message == "expected one Step at least, found none"
+    protocol.children.add(step)
+    device = odd_session.devices["scope"]
+    other = new_plane_like(protocol.imaging_plane, device)
+    odd_session.imaging_planes.add(other)
+    protocol.children.add(other)
+    with pytest.raises(SchemaError, match="one ImagingPlane at most, found 'plane', 'other'"):
+        nwb.write(odd_session, path)
+    del protocol.children["other"]
+    nwb.write(odd_session, path)
+    with nwb.open(path, "r+") as session:
+        assert not [one for one in nwb.validate(session) if one.severity == "error"]
+        del session.lab_meta_data["staging"].children["one"]
+        with pytest.raises(SchemaError, match="expected one Step at least, found none"):
+            session.save()
+        session.discard()
+    with h5py.File(path, "r+") as file:
+        del file["general/staging/one"]
+        file["general/staging/second"] = h5py.SoftLink("/general/optophysiology/other")
+    theirs = {(one.location, type(one).__name__) for one in pynwb.validate(path=str(path))}
+    assert theirs == {
+        ("general/staging", "MissingDataType"),
+        ("general/staging", "IncorrectQuantityError"),
+    }
+    errors = [one for one in nwb.validate(path) if one.severity == "error"]
+    assert {(one.path, one.field, one.rule) for one in errors} == {
+        ("/general/staging", "children", "members-are-as-many-as-they-must-be")
+    }
+    assert len(errors) == 2
+    with nwb.open(path, "r+") as session:  # what it was like before is carried over
+        session.lab_meta_data["staging"].class_ = "second"
+        session.save()
+
+
+def new_plane_like(plane, device):
+    channel = nwb.OpticalChannel(name="red", description="Red.", emission_lambda=620.0)
+    return nwb.ImagingPlane(
+        name="other",
+        description="Another.",
+        device=device,
+        excitation_lambda=plane.excitation_lambda,
+        indicator="x",
+        location="y",
+        children=[channel],
+    )
+
+
 def test_official_types_without_a_model_are_authored(tmp_path):
     session = new_session()
     electrodes = add_electrodes(session, 3)

@@ -135,7 +135,7 @@ MUTATIONS: dict[str, tuple[Callable[[h5py.File], None], str, str, str]] = {
     "no-location": (gone(f"{PLANE}/location"), PLANE, "location", "missing"),
     "no-indicator": (gone(f"{PLANE}/indicator"), PLANE, "indicator", "missing"),
     "no-device": (gone(f"{PLANE}/device"), PLANE, "device", "missing"),
-    "no-channel": (lambda file: [file[PLANE].__delitem__(name) for name in list(file[PLANE]) if isinstance(file[PLANE].get(name, getlink=True), h5py.HardLink) and isinstance(file[PLANE][name], h5py.Group)], PLANE, "children", "planes-have-channels"),
+    "no-channel": (lambda file: [file[PLANE].__delitem__(name) for name in list(file[PLANE]) if isinstance(file[PLANE].get(name, getlink=True), h5py.HardLink) and isinstance(file[PLANE][name], h5py.Group)], PLANE, "children", "members-are-as-many-as-they-must-be"),
     "dangling-link": (link(f"{MOVIE}/imaging_plane", "/general/optophysiology/gone"), MOVIE, "imaging_plane", "link"),
     "link-to-another-type": (link(f"{MOVIE}/imaging_plane", "/processing/ophys"), MOVIE, "imaging_plane", "type"),
     "no-plane": (gone(f"{MOVIE}/imaging_plane"), MOVIE, "imaging_plane", "missing"),

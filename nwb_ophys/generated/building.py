@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args
 from pydantic import ConfigDict, Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.generated.deltas import Spec, is_required, members_of, type_of
+from nwb_ophys.generated.deltas import Spec, bounds_of, is_required, members_of, type_of
 from nwb_ophys.generated.members import (
     dims_of,
     dtype_of,
@@ -32,6 +32,7 @@ from nwb_ophys.storage import (
     Marker,
     Members,
     NDArray,
+    Quota,
     Ref,
     Value,
 )
@@ -92,6 +93,7 @@ class Builder:
         self.linked: dict[tuple[str, ...], list[Later]] = {}
         self.singles: list[str] = []
         self.collected: dict[tuple[str, ...], list[Later]] = {}
+        self.quotas: dict[tuple[str, ...], dict[str, Quota]] = {}
 
     def build(self, spec: Spec) -> type[Any]:
         """Build the class that a spec describes."""
@@ -267,11 +269,12 @@ class Builder:
         self, spec: Spec, groups: tuple[str, ...], kind: type[Any], *, required: bool
     ) -> None:
         stored, type_name = spec.get("name"), type_of(spec)
-        required = required and is_required(spec)
         if not isinstance(stored, str):
             if type_name is not None:
-                self._collect(spec, groups, type_name, self.find(type_name, kind))
+                found = self.find(type_name, kind)
+                self._collect(spec, groups, type_name, found, required=required)
             return
+        required = required and is_required(spec)
         known = self.layout.members.get(groups, {}).get(stored)
         if (
             type_name is None
@@ -431,7 +434,7 @@ class Builder:
         if not isinstance(stored, str):
             found = self.find(target, GroupModel)
             self.linked.setdefault(groups, []).append(found)
-            self._collect(spec, groups, target, found)
+            self._collect(spec, groups, target, found, required=required)
             return
         known = self.layout.members.get(groups, {}).get(stored)
         name = known.name if known is not None else self._member_name(groups, stored)
@@ -446,9 +449,24 @@ class Builder:
 
     # -- collections ---------------------------------------------------------------------------
 
-    def _collect(self, spec: Spec, groups: tuple[str, ...], type_name: str, found: Later) -> None:
+    def _collect(
+        self,
+        spec: Spec,
+        groups: tuple[str, ...],
+        type_name: str,
+        found: Later,
+        *,
+        required: bool,
+    ) -> None:
         """Enter members that are told by their type; one of a kind is a property as well."""
         self.collected.setdefault(groups, []).append(found)
+        least, most = bounds_of(spec)
+        quotas = self.quotas.setdefault(groups, {})
+        if (other := quotas.get(type_name)) is not None:  # objects, and links to some
+            least = max(least, other.least)
+            most = None if most is None or other.most is None else most + other.most
+        # A group that may be missing need not hold anything.
+        quotas[type_name] = Quota(type_name, least if required else 0, most)
         name = _SNAKE.sub("_", type_name).lower()
         if groups or spec.get("quantity", 1) not in (1, "?", "zero_or_one"):
             return
@@ -473,9 +491,19 @@ class Builder:
             marker = Members(
                 "/".join(groups) or None,
                 links=Later(_only_linked(links, contained), "links") if links else None,
+                quotas=self._quotas_over(groups, before),
             )
             self._field(name, Children[kinds], marker, None, required=True)  # type: ignore[valid-type]
             self.body[name] = Field(default_factory=Children)
+
+    def _quotas_over(
+        self, groups: tuple[str, ...], before: FieldLayout | None
+    ) -> tuple[Quota, ...]:
+        marker: Any = before.marker if before is not None else Members()
+        quotas = {one.type: one for one in marker.quotas} | self.quotas[groups]
+        if any(one.least or one.most is not None for one in quotas.values()):
+            return tuple(quotas.values())  # the others tell which objects are not of those
+        return ()
 
 
 def _joined(

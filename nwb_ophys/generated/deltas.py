@@ -13,7 +13,7 @@ from typing import Any
 
 from nwb_ophys.specs import Catalog, type_def_inc
 
-__all__ = ["Deltas", "Spec", "is_required", "members_of", "type_of"]
+__all__ = ["Deltas", "Spec", "bounds_of", "is_required", "members_of", "type_of"]
 
 Spec = dict[str, Any]
 
@@ -50,6 +50,14 @@ def members_of(spec: Spec, kind: str) -> Iterator[Spec]:
 def is_required(spec: Spec) -> bool:
     """Tell whether an object must have a member."""
     return bool(spec.get("required", True)) and _quantity(spec) in (1, "+")
+
+
+def bounds_of(spec: Spec) -> tuple[int, int | None]:
+    """Tell how many of a member there must be, and may be; None is without end."""
+    quantity = _quantity(spec)
+    if isinstance(quantity, int):
+        return quantity, quantity
+    return (1 if quantity == "+" else 0), (1 if quantity == "?" else None)
 
 
 def _quantity(spec: Spec) -> Any:

@@ -8,7 +8,7 @@ from nwb_ophys.children import Children
 from nwb_ophys.models.container import NWBDataInterface
 from nwb_ophys.models.misc import IntervalSeries
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData
-from nwb_ophys.storage import Array, Attr, Child, Internal, Members, NDArray, Value
+from nwb_ophys.storage import Array, Attr, Child, Internal, Members, NDArray, Quota, Value
 
 __all__ = [
     "BehavioralEpochs",
@@ -66,7 +66,9 @@ class BehavioralEpochs(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "BehavioralEpochs"
-    children: Annotated[Children[IntervalSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[IntervalSeries], Members(quotas=(Quota("IntervalSeries"),))] = (
+        Field(default_factory=Children)
+    )
 
 
 class BehavioralEvents(NWBDataInterface, schema="core"):
@@ -79,7 +81,9 @@ class BehavioralEvents(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "BehavioralEvents"
-    children: Annotated[Children[TimeSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[TimeSeries], Members(quotas=(Quota("TimeSeries"),))] = Field(
+        default_factory=Children
+    )
 
 
 class BehavioralTimeSeries(NWBDataInterface, schema="core"):
@@ -92,7 +96,9 @@ class BehavioralTimeSeries(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "BehavioralTimeSeries"
-    children: Annotated[Children[TimeSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[TimeSeries], Members(quotas=(Quota("TimeSeries"),))] = Field(
+        default_factory=Children
+    )
 
 
 class PupilTracking(NWBDataInterface, schema="core"):
@@ -105,7 +111,9 @@ class PupilTracking(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "PupilTracking"
-    children: Annotated[Children[TimeSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[TimeSeries], Members(quotas=(Quota("TimeSeries"),))] = Field(
+        default_factory=Children
+    )
 
 
 class EyeTracking(NWBDataInterface, schema="core"):
@@ -118,7 +126,9 @@ class EyeTracking(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "EyeTracking"
-    children: Annotated[Children[SpatialSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[SpatialSeries], Members(quotas=(Quota("SpatialSeries"),))] = Field(
+        default_factory=Children
+    )
 
 
 class CompassDirection(NWBDataInterface, schema="core"):
@@ -132,7 +142,9 @@ class CompassDirection(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "CompassDirection"
-    children: Annotated[Children[SpatialSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[SpatialSeries], Members(quotas=(Quota("SpatialSeries"),))] = Field(
+        default_factory=Children
+    )
 
 
 class Position(NWBDataInterface, schema="core"):
@@ -145,4 +157,6 @@ class Position(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "Position"
-    children: Annotated[Children[SpatialSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[SpatialSeries], Members(quotas=(Quota("SpatialSeries"),))] = Field(
+        default_factory=Children
+    )

@@ -11,7 +11,7 @@ from nwb_ophys.children import Children
 from nwb_ophys.models.container import NWBData, NWBDataInterface
 from nwb_ophys.models.device import Device
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData
-from nwb_ophys.storage import Array, Attr, Child, Internal, Link, Members, NDArray, Value
+from nwb_ophys.storage import Array, Attr, Child, Internal, Link, Members, NDArray, Quota, Value
 
 __all__ = [
     "BaseImage",
@@ -305,7 +305,9 @@ class Images(NWBDataInterface, schema="core"):
 
     name: Annotated[str, Internal()] = "Images"
     description: Annotated[str, Attr()]
-    children: Annotated[Children[BaseImage], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[BaseImage], Members(quotas=(Quota("BaseImage"),))] = Field(
+        default_factory=Children
+    )
     order_of_images: Annotated[ImagesOrderOfImages | None, Child()] = None
 
 

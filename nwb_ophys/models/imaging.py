@@ -10,7 +10,7 @@ from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.device import Device
 from nwb_ophys.models.images import ImageSeries
 from nwb_ophys.models.series import TimeSeries
-from nwb_ophys.storage import Array, Attr, Child, Internal, Link, Members, NDArray, Value
+from nwb_ophys.storage import Array, Attr, Child, Internal, Link, Members, NDArray, Quota, Value
 
 __all__ = [
     "CorrectedImageStack",
@@ -94,7 +94,9 @@ class ImagingPlane(NWBContainer, schema="core"):
         float | None, Attr("float32", name="conversion", of="manifold")
     ] = 1.0
     manifold_unit: Annotated[str | None, Attr(name="unit", of="manifold")] = "meters"
-    children: Annotated[Children[OpticalChannel], Members()] = Field(default_factory=Children)
+    children: Annotated[Children[OpticalChannel], Members(quotas=(Quota("OpticalChannel"),))] = (
+        Field(default_factory=Children)
+    )
     device: Annotated[Device, Link()]
 
 
@@ -195,4 +197,6 @@ class MotionCorrection(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "MotionCorrection"
-    children: Annotated[Children[CorrectedImageStack], Members()] = Field(default_factory=Children)
+    children: Annotated[
+        Children[CorrectedImageStack], Members(quotas=(Quota("CorrectedImageStack"),))
+    ] = Field(default_factory=Children)

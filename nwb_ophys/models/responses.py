@@ -8,7 +8,7 @@ from nwb_ophys.children import Children
 from nwb_ophys.models.container import NWBDataInterface
 from nwb_ophys.models.series import DATA_FLAT, TimeSeries, TimeSeriesData
 from nwb_ophys.models.table import DynamicTableRegion
-from nwb_ophys.storage import Attr, Child, Internal, Members, NDArray, Value
+from nwb_ophys.storage import Attr, Child, Internal, Members, NDArray, Quota, Value
 
 __all__ = [
     "DfOverF",
@@ -76,7 +76,9 @@ class DfOverF(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "DfOverF"
-    children: Annotated[Children[RoiResponseSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[
+        Children[RoiResponseSeries], Members(quotas=(Quota("RoiResponseSeries"),))
+    ] = Field(default_factory=Children)
 
 
 class Fluorescence(NWBDataInterface, schema="core"):
@@ -89,4 +91,6 @@ class Fluorescence(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "Fluorescence"
-    children: Annotated[Children[RoiResponseSeries], Members()] = Field(default_factory=Children)
+    children: Annotated[
+        Children[RoiResponseSeries], Members(quotas=(Quota("RoiResponseSeries"),))
+    ] = Field(default_factory=Children)

@@ -15,7 +15,7 @@ from nwb_ophys.models.table import (
     VectorData,
     VectorIndex,
 )
-from nwb_ophys.storage import Attr, Child, Internal, Link, Members, NDArray, Value
+from nwb_ophys.storage import Attr, Child, Internal, Link, Members, NDArray, Quota, Value
 
 if TYPE_CHECKING:  # they load when a field that names them is touched
     from nwb_ophys.masks import Masks
@@ -308,4 +308,6 @@ class ImageSegmentation(NWBDataInterface, schema="core"):
     """
 
     name: Annotated[str, Internal()] = "ImageSegmentation"
-    children: Annotated[Children[PlaneSegmentation], Members()] = Field(default_factory=Children)
+    children: Annotated[
+        Children[PlaneSegmentation], Members(quotas=(Quota("PlaneSegmentation"),))
+    ] = Field(default_factory=Children)

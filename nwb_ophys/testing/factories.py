@@ -14,7 +14,6 @@ from nwb_ophys.dtypes import Dims, DTypeSpec
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.plan import objects_in
 from nwb_ophys.models.base import ConfiguredBaseModel
-from nwb_ophys.specs import Catalog
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
 from nwb_ophys.testing.sessions import stamp, start_session
 
@@ -231,8 +230,7 @@ class Factory:
         if one.name in _also(cls):
             return True
         if isinstance(marker, Members):
-            # mypy thinks that classes cannot be hashed.
-            return not one.groups and not marker.only and _needs_members(cls)  # type: ignore[arg-type]
+            return any(quota.least for quota in marker.quotas)
         if (
             one.name in _FOLLOWS
             or _goes_with_others(cls, one.name)
@@ -349,19 +347,6 @@ class Factory:
         assert isinstance(marker, Value)
         shape = (length, *self._shape(kind, marker.shape)[1:])
         return self._child(one, array=self._array(kind, marker.dtype, shape))
-
-
-@cache
-def _needs_members(cls: type) -> bool:
-    """Tell whether the schema asks for one member at least."""
-    catalog = Catalog.packed()
-    for base in cls.__mro__:
-        name, namespace = base.__dict__.get("neurodata_type"), getattr(base, "namespace", None)
-        spec = catalog.spec(namespace, name) if name and namespace else {}
-        members = [*spec.get("groups", ()), *spec.get("datasets", ())]
-        if any(one.get("quantity") in ("+", "one_or_many") for one in members):
-            return True
-    return False
 
 
 def make(cls: type[M], /, **given: Any) -> M:
