@@ -19,6 +19,7 @@ from pynwb import NWBHDF5IO
 import nwb_ophys as nwb
 from nwb_ophys.hdf5 import editing
 from nwb_ophys.hdf5.journal import journal_path
+from nwb_ophys.hdf5.layouts import chunks_to_grow
 from nwb_ophys.testing import write_fixture
 
 
@@ -323,6 +324,54 @@ def test_rows_of_a_table_are_appended(path):
         ]
         assert read["spikes"].target.name == "spikes"
         assert read.id[:].tolist() == list(range(7))
+
+
+def test_what_is_written_anew_to_grow_stays_as_it_was_stored(path):
+    stored = {
+        "packed": {"chunks": (7, 3), "compression": "gzip", "shuffle": True, "fillvalue": 9},
+        "checked": {"chunks": (50, 6), "fletcher32": True},
+        "plain": {},
+    }
+    values = np.arange(100 * 6, dtype="i4").reshape(100, 6)
+    with h5py.File(path, "r+") as file:
+        for name, options in stored.items():
+            group = file.create_group(f"acquisition/{name}")
+            group.attrs.update({"neurodata_type": "TimeSeries", "namespace": "core"})
+            group.attrs["object_id"] = name
+            data = group.create_dataset("data", data=values, **options)
+            data.attrs["unit"] = "a.u."
+            start = group.create_dataset("starting_time", data=0.0)
+            start.attrs.update({"rate": 1.0, "unit": "seconds"})
+    with nwb.open(path, "r+") as session:
+        for name in stored:
+            session.acquisition[name].data.append(values[:2])
+        session.save()
+    with h5py.File(path) as file:
+        for name, options in stored.items():
+            data = file[f"acquisition/{name}/data"]
+            np.testing.assert_array_equal(data[()], np.concatenate([values, values[:2]]))
+            assert data.maxshape == (None, 6)
+            for option, value in options.items():
+                assert getattr(data, option) == value
+        plain = file["acquisition/plain/data"]
+        assert plain.compression is None
+        assert plain.chunks == chunks_to_grow((102, 6), 4, ("num_times", "num_channels"))
+
+
+def test_few_rows_that_grow_take_little_room(path):
+    with nwb.open(path, "r+") as session:
+        table = nwb.DynamicTable(name="table", description="d")
+        for name in "abcdefgh":
+            table.add_column(name, np.arange(3.0), "a number")
+        session.scratch.add(table)
+        session.save()
+    before = path.stat().st_size
+    with nwb.open(path, "r+") as session:
+        session.scratch["table"].add_rows({name: [1.0] for name in "abcdefgh"})
+        session.save()
+    with h5py.File(path) as file:
+        assert file["scratch/table/a"].chunks == (2048,)
+    assert path.stat().st_size - before < 9 * (1 << 14) + 40_000
 
 
 def test_a_large_dataset_of_fixed_size_does_not_grow(path):

@@ -7,20 +7,22 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
-from h5py import h5d, h5p, h5s, h5t
+from h5py import h5d, h5s, h5t
 
+from nwb_ophys.dtypes import Dims
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.datasets import Referrer, encode
 from nwb_ophys.hdf5.encoding import write_block
 from nwb_ophys.hdf5.guarding import check_write
+from nwb_ophys.hdf5.layouts import axes_of, chunks_to_grow
 from nwb_ophys.hdf5.pending import Pending
+from nwb_ophys.hdf5.storing import properties
 from nwb_ophys.hdf5.values import dtype_of, encode_text, has_references
 
 __all__ = ["AsArray", "holds_references", "takes_pending", "write_anew", "write_pending"]
 
 _BLOCK: Final = 1 << 23
-_CHUNK: Final = 1 << 16
 
 
 class AsArray:
@@ -62,13 +64,19 @@ def write_pending(dataset: Any, pending: Pending, refer: Referrer | None) -> Non
         _put(dataset, part.start, part.values, refer)
 
 
-def write_anew(group: Any, name: str, array: LazyArray, refer: Referrer | None) -> Any:
-    """Write an array with what is pending of it to a new dataset, which can grow."""
+def write_anew(group: Any, name: str, array: LazyArray, refer: Referrer | None, dims: Dims) -> Any:
+    """Write an array with what is pending of it to a new dataset, which can grow.
+
+    What was in chunks keeps them, and their filters; what was in one piece gets those that suit
+    an array of these axes, and stays as uncompressed as it was.
+    """
     old = array.handle.dataset()
-    plist = h5p.create(h5p.DATASET_CREATE)
-    plist.set_obj_track_times(False)
-    row = max(1, array.nbytes // max(1, len(array)))
-    plist.set_chunk((max(1, _CHUNK // row), *(max(1, n) for n in array.shape[1:])))
+    plist = old.get_create_plist()
+    if plist.get_layout() != h5d.CHUNKED:
+        plist = properties()
+        shape = array.shape
+        axes = axes_of(dims, len(shape))
+        plist.set_chunk(chunks_to_grow(shape, old.get_type().get_size(), axes))
     space = h5s.create_simple(array.shape, (h5s.UNLIMITED, *array.shape[1:]))
     dataset = h5d.create(group, encode_text(name), old.get_type(), space, plist)
     if not has_references(old.get_type()):
@@ -78,13 +86,14 @@ def write_anew(group: Any, name: str, array: LazyArray, refer: Referrer | None) 
 
 def fill(dataset: Any, array: LazyArray, refer: Referrer | None) -> None:
     """Write all of an array to a dataset."""
-    for start, values in _blocks(array):
+    for start, values in _blocks(array, dataset.get_create_plist().get_chunk()[0]):
         _put(dataset, start, values, refer)
 
 
-def _blocks(array: LazyArray) -> Iterator[tuple[int, Any]]:
+def _blocks(array: LazyArray, rows: int) -> Iterator[tuple[int, Any]]:
+    """Cut an array into blocks of whole chunks, so that none is written twice."""
     row = max(1, array.nbytes // max(1, len(array)))
-    step = max(1, _BLOCK // row)
+    step = rows * max(1, _BLOCK // (row * rows))
     for start in range(0, len(array), step):
         yield start, array[start : start + step]
 

@@ -18,7 +18,15 @@ from typing import Any, Final
 from nwb_ophys.dtypes import Dims
 from nwb_ophys.errors import SchemaError
 
-__all__ = ["SMALL", "axes_of", "check_chunks", "chunks_for", "default_chunks", "grows"]
+__all__ = [
+    "SMALL",
+    "axes_of",
+    "check_chunks",
+    "chunks_for",
+    "chunks_to_grow",
+    "default_chunks",
+    "grows",
+]
 
 SMALL: Final = 1 << 14
 """Arrays of fewer bytes are stored in one piece."""
@@ -61,6 +69,17 @@ def default_chunks(shape: Shape, itemsize: int, axes: Sequence[str | int] = ()) 
         max(1, one if length is None else min(one, max(1, length)))
         for one, length in zip(chunks, shape, strict=True)
     )
+
+
+def chunks_to_grow(
+    shape: Sequence[int], itemsize: int, axes: Sequence[str | int] = ()
+) -> tuple[int, ...]:
+    """Choose the shape of the chunks of an array that gets more rows than it has now.
+
+    They are those of an array that is not small, so that few rows do not make tiny chunks.
+    """
+    row = max(1, math.prod(shape[1:]) * itemsize)
+    return default_chunks((max(shape[0], -(-SMALL // row)), *shape[1:]), itemsize, axes)
 
 
 def _frames(lengths: list[int], itemsize: int) -> list[int]:

@@ -288,7 +288,8 @@ class Writer:
                 write_pending(dataset.id, pending, None)
             return False
         if pending is not None and pending.grows:
-            new = write_anew(group, name, value, None)
+            dims = field.marker.shape if isinstance(field.marker, (Array, Value)) else None
+            new = write_anew(group, name, value, None, dims)
             if holds_references(value):
                 self._later.append(lambda: fill(new, value, self._refer))
             return True
