@@ -185,7 +185,6 @@ class _Mender:
                 self._identify(model)
                 self._list_columns(model)
             self._list_singles(model)
-            self._describe_index(model)
             if upgraded:
                 with suppress(NWBError):
                     self._drop_attributes(model)
@@ -333,11 +332,6 @@ class _Mender:
             if node is not None and isinstance(value, list) and LazyArray(node).shape == ():
                 self._set(model, one.name, "shape", value[0], list(value))
 
-    def _describe_index(self, model: Any) -> None:
-        if isinstance(model, VectorIndex) and "description" not in model._binding.node.attributes:  # type: ignore[union-attr]
-            text = f"Where the rows of {model.name.removesuffix('_index')!r} end."
-            self._set(model, "description", "missing", _ABSENT, text)
-
     # -- fields --------------------------------------------------------------------------------
 
     def _mend(self, model: Any, one: FieldLayout, problem: Problem) -> None:
@@ -375,6 +369,8 @@ class _Mender:
             if marker.fixed == "seconds" or one.name == "interval":
                 return marker.fixed
             if one.name == "description" and marker.dtype == "text":
+                if isinstance(model, VectorIndex):
+                    return f"Where the rows of {model.name.removesuffix('_index')!r} end."
                 return "no description"
         if one.name == "timestamps_reference_time" and model is self.root:
             start = self._dated(model.session_start_time) or model.session_start_time

@@ -211,6 +211,19 @@ def test_colnames_of_what_is_no_column_are_left(broken: Path) -> None:
     assert [(one.path, one.rule) for one in mending.left] == [("/intervals/trials", "columns")]
 
 
+def test_what_is_mended_is_listed_once(broken: Path) -> None:
+    index = "/intervals/epochs/tags_index"
+    with h5py.File(broken, "r+") as file:
+        del file[index].attrs["description"]
+        del file["/intervals/epochs/tags"].attrs["description"]
+        del file["/intervals/epochs"].attrs["colnames"]
+    out, mending = mended(broken)
+    assert len(mending.mends) == len(told(mending)) == 3
+    with h5py.File(out) as file:
+        assert file[index].attrs["description"] == "Where the rows of 'tags' end."
+        assert file["/intervals/epochs/tags"].attrs["description"] == "no description"
+
+
 @pytest.mark.parametrize("remove", ["core", "hdmf-common", ".specloc", "all"])
 def test_missing_specifications_are_cached(broken: Path, remove: str) -> None:
     with h5py.File(broken, "r+") as file:
