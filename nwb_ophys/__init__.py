@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
                 home = candidate
                 break
         else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_found_in(name)}")
     # What is loaded stays, and to walk over it again and again in search of garbage takes a tenth
     # of the time.
     collects = gc.isenabled()
@@ -90,7 +90,20 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def _found_in(name: str) -> str:
+    """Say where a type is that has no model of its own."""
+    from nwb_ophys.registry import OFFICIAL
+    from nwb_ophys.specs import Catalog
+
+    if name[0].isupper():
+        for namespace in OFFICIAL:
+            if Catalog.packed().get(namespace, name) is not None:
+                return f"; nwb_ophys.get_type({namespace!r}, {name!r}) gives that class"
+    return ""
+
+
 def __dir__() -> list[str]:
     from nwb_ophys import errors, models
 
-    return sorted({*globals(), *_HOMES, *errors.__all__, *models.__all__})
+    hidden = {"Any", "TYPE_CHECKING", "annotations"}
+    return sorted({*globals(), *_HOMES, *errors.__all__, *models.__all__} - hidden)

@@ -249,6 +249,9 @@ class Children(MutableMapping[str, T], Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._items
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
     def __repr__(self) -> str:
         names = list(self._items)
         shown = ", ".join(names[:8]) + (f", ... {len(names)} in all" if len(names) > 8 else "")
@@ -257,4 +260,8 @@ class Children(MutableMapping[str, T], Generic[T]):
 
 def _check_name(name: str, place: str) -> None:
     if not isinstance(name, str) or not name or "/" in name or name == ".":
-        raise SchemaError(f"the name {name!r} is no HDF5 name: it has a '/'", path=place)
+        raise SchemaError(
+            f"the name {name!r} is no HDF5 name: it is empty, '.', or has a '/'",
+            path=place or None,
+            hint="choose another name",
+        )

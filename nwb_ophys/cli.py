@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except (NWBError, OSError) as error:
-        print(f"nwb-ophys: {error}", file=sys.stderr)
+        print(f"nwb-ophys: {error}".replace("overwrite=True", "--overwrite"), file=sys.stderr)
         return _ERROR
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -225,7 +225,7 @@ def _counted(severities: list[str]) -> str:
 
 
 def _declare_fixture(parser: Parser) -> None:
-    parser.add_argument("kind", metavar="KIND", help="what the file is to hold, such as session")
+    parser.add_argument("kind", metavar="KIND", help="what the file is to hold, such as two-photon")
     parser.add_argument("out", metavar="OUT.nwb", help="the file to make")
     parser.add_argument(
         "--seed", type=_count, default=0, metavar="N", help="the same seed, the same file (0)"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Final
 
 from nwb_ophys.errors import NotNWBError
 from nwb_ophys.hdf5.arrays import LazyArray
@@ -58,7 +59,35 @@ def open(
         )
     if external_links not in ("folder", "all", "none"):
         raise ValueError(f"external_links is 'folder', 'all' or 'none', not {external_links!r}")
-    return _session(Source(path, external=external_links, mode=mode))
+    return _session(Source(_target(path), external=external_links, mode=mode))
+
+
+def _target(path: Any) -> Any:
+    """Refuse what is neither a path nor a binary file object; bytes may be a path too.
+
+    Raises
+    ------
+    TypeError
+        Saying what to give instead.
+    """
+    if isinstance(path, bytes) and 0 < len(path) < _LONGEST_PATH and b"\0" not in path:
+        return os.fsdecode(path)
+    if isinstance(path, (str, bytes, os.PathLike)):
+        return path
+    if isinstance(path, io.TextIOBase):
+        raise TypeError(
+            "expected a file that is open as binary, found one of text: open(path, 'rb')"
+        )
+    if not (hasattr(path, "read") and hasattr(path, "seek")):
+        hint = " (give its path: file.filename)" if hasattr(path, "filename") else ""
+        raise TypeError(
+            f"expected a path or an open binary file object, found {path!r} of type "
+            f"{type(path).__name__}{hint}"
+        )
+    return path
+
+
+_LONGEST_PATH: Final = 4096
 
 
 def _session(source: Source) -> NWBFile:
@@ -86,8 +115,11 @@ def check_version(root: Node) -> None:
     if isinstance(version, bytes):
         version = version.decode("utf-8", "replace")
     if not isinstance(version, str):
+        found = "without the attribute nwb_version"
+        if version is not None:
+            found = f"whose nwb_version is {version!r}, no text"
         raise NotNWBError(
-            "expected an NWB file, found an HDF5 file without the attribute nwb_version",
+            f"expected an NWB file, found an HDF5 file {found}",
             file=root.file,
             path="/",
             field="nwb_version",
@@ -99,7 +131,9 @@ def check_version(root: Node) -> None:
             file=root.file,
             path="/",
             field="nwb_version",
-            hint="files of NWB 1.x can be converted with the tools of the time",
+            hint="files of NWB 1.x can be converted with the tools of the time"
+            if number.startswith("1.")
+            else "a later release of nwb_ophys may read it",
         )
 
 

@@ -41,6 +41,7 @@ _SCHEMA_RULES: Final = {
         "cache the specification of the extension in the file",
     ),
     "specification": ("Specifications in the file can be understood.", "cache them anew"),
+    "columns": ("Names of columns are those of the columns.", "set colnames to the columns"),
     "undeclared": (
         "Members and attributes are declared by a schema.",
         "move it to scratch, or to an extension",

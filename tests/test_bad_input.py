@@ -175,6 +175,47 @@ def test_a_truncated_file_object_is_refused(path: Path) -> None:
         nwb.open(io.BytesIO(content[: len(content) // 2]))
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (None, "expected a path or an open binary file object, found None"),
+        (3, "expected a path or an open binary file object, found 3 of type int"),
+        (io.StringIO("a"), r"expected a file that is open as binary.*open\(path, 'rb'\)"),
+    ],
+)
+def test_what_is_no_path(target: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        nwb.open(target)
+
+
+def test_paths_of_bytes_and_of_other_places(path: Path) -> None:
+    nwb.open(os.fsencode(path)).close()
+    with h5py.File(path) as file, pytest.raises(TypeError, match=r"give its path: file\.filename"):
+        nwb.open(file)  # type: ignore[arg-type]
+    with pytest.raises(nwb.FileMissingError, match=r"x\.nwb: there .* \(remote files are not read"):
+        nwb.open("https://example.org/x.nwb")
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "read"),
+    [
+        (f"{MOVIE}/data", "conversion", "two", lambda movie: movie.data.to_unit(0)),
+        (f"{MOVIE}/starting_time", "rate", "fast", lambda movie: movie.get_timestamps()),
+    ],
+)
+def test_what_is_to_be_reckoned_with_and_no_number(
+    path: Path, place: str, name: str, value: Any, read: Any
+) -> None:
+    edited(path, lambda file: file[place].attrs.__setitem__(name, value))
+    with nwb.open(path) as session:
+        message = rf"{path}, {place}, field '{name}': expected numbers, found '{value}'"
+        with pytest.raises(nwb.SchemaError, match=message):
+            read(session[MOVIE])
+    edited(path, lambda file: file[place].attrs.__setitem__(name, np.array([2.0])))
+    with nwb.open(path) as session:
+        read(session[MOVIE])
+
+
 @pytest.mark.parametrize("option", [{"mode": "w"}, {"external_links": "some"}])
 def test_unknown_options(path: Path, option: Any) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(next(iter(option.values()))))):

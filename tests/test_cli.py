@@ -129,6 +129,34 @@ def test_fixture(capsys, tmp_path):
     assert run(capsys, "fixture", kind, out, "--overwrite", "--seed", 1)[0] == 0
 
 
+def test_what_is_there_is_overwritten_by_an_option(capsys, path):
+    status, _, err = run(capsys, "fixture", "minimal", path)
+    assert status == 2
+    assert err.endswith("the target exists (choose another name, or --overwrite)\n")
+    assert run(capsys, "fixture", "minimal", path, "--overwrite")[0] == 0
+
+
+def test_every_rule_of_a_problem_is_explained(capsys, path):
+    with h5py.File(path, "r+") as file:
+        table = file["acquisition"].create_group("t")
+        table.attrs.update(
+            neurodata_type="DynamicTable", namespace="hdmf-common", colnames=["x"], description="d"
+        )
+    with nwb.open(path) as session:
+        assert session.acquisition["t"].columns == {}
+        rules = {problem.rule for problem in session.problems}
+    assert "columns" in rules
+    for rule in rules:
+        assert run(capsys, "validate", "--explain", rule)[0] == 0
+
+
+def test_the_package_runs_as_a_module(path):
+    done = subprocess.run(
+        [sys.executable, "-m", "nwb_ophys", "diff", path, path], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
 def test_an_unknown_fixture_is_answered_with_the_kinds(capsys, tmp_path):
     status, _, err = run(capsys, "fixture", "nonsense", tmp_path / "made.nwb")
     assert status == 2

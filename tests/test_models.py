@@ -239,6 +239,21 @@ def test_names_that_are_no_fields_are_told_with_what_was_meant(plane, scope):
         nwb.ImagingPlane(name="p", device=scope, optical_channel=plane.children["green"])
 
 
+@pytest.mark.parametrize("name", ["mean", "max", "min", "std", "sum", "var"])
+def test_movie_is_reduced_as_its_array(movie, name):
+    expected = getattr(movie.data.array, name)(axis=0)
+    np.testing.assert_array_equal(getattr(movie.data, name)(axis=0), expected)
+    assert movie.data.chunks is movie.data.maxshape is movie.data.compression is None
+    with pytest.raises(AttributeError, match="no attribute 'median'"):
+        movie.data.median  # noqa: B018
+
+
+def test_what_is_no_number_has_no_unit():
+    series = nwb.TimeSeries(name="s", data=["a", "b"], unit="n.a.", rate=1.0)
+    with pytest.raises(SchemaError, match="field 'array': expected numbers, found object"):
+        series.data.to_unit()
+
+
 def test_movie_behaves_as_its_array(movie):
     assert movie.data.shape == (5, 4, 3)
     assert movie.data[2].tolist() == np.arange(24, 36).reshape(4, 3).tolist()
@@ -560,6 +575,49 @@ def test_column_of_a_general_kind_keeps_what_it_says(plane):
 # -- tables of times -----------------------------------------------------------------------------
 
 
+def test_columns_are_attributes_and_children(movie):
+    trials = nwb.TimeIntervals(
+        name="trials",
+        description="t",
+        children=[
+            nwb.VectorData(name="stop_time", description="s", array=[1.0, 2.0]),
+            nwb.VectorData(name="start_time", description="s", array=[0.0, 1.0]),
+            nwb.VectorData(name="correct", description="c", array=[True, False]),
+        ],
+    )
+    assert trials.colnames == ["start_time", "stop_time", "correct"]
+    assert len(trials) == 2
+    assert trials.correct is trials.vector_data["correct"]
+    assert "correct" in dir(trials)
+    assert "correct" in trials._ipython_key_completions_()
+    trials.add(nwb.VectorData(name="side", description="s", array=["left", "right"]))
+    assert trials.colnames[-1] == "side"
+    assert list(trials["side"]) == ["left", "right"]
+    with pytest.raises(AttributeError, match="'TimeIntervals' object has no attribute 'wrong'"):
+        trials.wrong  # noqa: B018
+    with pytest.raises(SchemaError, match="trials, field 'stop_time': there is a column"):
+        trials.add(nwb.VectorData(name="stop_time", description="s", array=[1.0, 2.0]))
+
+
+def test_columns_that_are_ragged_on_two_levels():
+    table = nwb.DynamicTable(name="t", description="t")
+    rows = [[[1, 2], [3]], [], [[], [4, 5, 6]]]
+    table.add_column("waves", rows, "w", index=2)
+    assert [[list(one) for one in row] for row in table["waves"]] == rows
+    assert table["waves_index_index"].array.tolist() == [2, 2, 4]
+    assert table["waves_index"].array.tolist() == [2, 3, 3, 6]
+    message = r"t, field 'x': expected a sequence in each row, found 1 in row 1"
+    with pytest.raises(SchemaError, match=message):
+        table.add_column("x", [[2], 1, [3]], "x", index=True)
+    assert table.colnames == ["waves"]
+
+
+def test_region_as_a_data_frame(segmentation):
+    segmentation.add_column("snr", [7.0, 8.0], "s")
+    frame = segmentation.create_region([1]).to_dataframe(exclude=["image_mask"])
+    assert frame.to_dict("list") == {"snr": [8.0]}
+
+
 def test_time_intervals(movie):
     table = nwb.TimeIntervals(
         name="trials", description="d", start_time=[0, 1], stop_time=np.array([1.0, 2.5])
@@ -623,6 +681,12 @@ def test_file_completes_its_times(session):
     )
     assert given.session_start_time == START
     assert (given.timestamps_reference_time, given.file_create_date) == (later, [later])
+
+
+def test_a_missing_start_is_one_error():
+    with pytest.raises(ValidationError) as caught:
+        nwb.NWBFile(identifier="a", session_description="b")
+    assert [one["loc"] for one in caught.value.errors()] == [("session_start_time",)]
 
 
 def test_file_refuses_a_time_without_offset():

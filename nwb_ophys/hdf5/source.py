@@ -437,7 +437,9 @@ def _explained(error: OSError, file: str) -> FileAccessError | NotNWBError:
         return error
     reason = str(error)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return FileMissingError("there is no such file", file=file)
+        hint = "remote files are not read: download it, or give an open file object of fsspec"
+        remote = "://" in file
+        return FileMissingError("there is no such file", file=file, hint=hint if remote else None)
     if isinstance(error, PermissionError):
         return FilePermissionError(
             "permission denied", file=file, hint="check the owner and the mode of the file"

@@ -1,7 +1,7 @@
 """Objects that are datasets: arrays with attributes, which behave as arrays."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -12,6 +12,13 @@ from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.storage import Internal, NDArray, Value
 
 __all__ = ["Dataset", "DatasetModel"]
+
+_OF_STORAGE = frozenset({"chunks", "compression", "compression_opts", "fillvalue", "maxshape"})
+_OF_THE_ARRAY = _OF_STORAGE | {
+    *("astype", "iter_blocks", "max", "mean", "min", "std", "sum", "to_dask", "var"),
+}
+"""What is passed on to the array: as attributes that are looked up last, so that a field of a type
+may have such a name."""
 
 
 def extended(data: Any, block: Any, owner: ConfiguredBaseModel) -> Any:
@@ -34,6 +41,38 @@ def extended(data: Any, block: Any, owner: ConfiguredBaseModel) -> Any:
 
 class DatasetModel(ConfiguredBaseModel, NDArrayOperatorsMixin):
     """An object that is a dataset: an array with attributes, which behaves as the array."""
+
+    if TYPE_CHECKING:
+        chunks: ClassVar[tuple[int, ...] | None]
+        compression: ClassVar[str | None]
+        compression_opts: ClassVar[Any]
+        fillvalue: ClassVar[Any]
+        maxshape: ClassVar[tuple[int | None, ...] | None]
+        astype: ClassVar[Callable[..., Any]]
+        iter_blocks: ClassVar[Callable[..., Iterator[np.ndarray[Any, Any]]]]
+        max: ClassVar[Callable[..., Any]]
+        mean: ClassVar[Callable[..., Any]]
+        min: ClassVar[Callable[..., Any]]
+        std: ClassVar[Callable[..., Any]]
+        sum: ClassVar[Callable[..., Any]]
+        to_dask: ClassVar[Callable[..., Any]]
+        var: ClassVar[Callable[..., Any]]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in _OF_THE_ARRAY:
+                raise
+            data = self._data
+            if name in _OF_STORAGE:
+                return getattr(data, name, None)
+            if hasattr(data, name):
+                return getattr(data, name)
+            raise
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_OF_THE_ARRAY]
 
     @classmethod
     def from_value(cls, value: Any, **fields: Any) -> Self:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Optional, S
 from pydantic import Field
 
 from nwb_ophys.children import Children
+from nwb_ophys.dtypes import conform_scalar
 from nwb_ophys.generated.official import (
     HERD,
     ElectrodeGroup,
@@ -44,6 +45,15 @@ class _Several(Array):
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         check = super()._validator(annotation)
         return lambda value: check([value] if isinstance(value, (str, date)) else value)
+
+
+def _reference(start: Any) -> Any:
+    """Give the time that times count from, where it is not given; a wrong start has one error."""
+    try:
+        conform_scalar("isodatetime", start)
+    except ValueError:
+        return datetime.now(UTC)
+    return start
 
 
 class ProcessingModule(NWBContainer, schema="core"):
@@ -321,8 +331,8 @@ class NWBFile(NWBContainer, schema="core"):
     units: Annotated[Units | None, Child()] = None
 
     def __init__(self, /, **data: Any) -> None:
-        if data.get("timestamps_reference_time") is None and "session_start_time" in data:
-            data["timestamps_reference_time"] = data["session_start_time"]
+        if data.get("timestamps_reference_time") is None:
+            data["timestamps_reference_time"] = _reference(data.get("session_start_time"))
         if data.get("file_create_date") is None:
             data["file_create_date"] = [datetime.now(UTC)]
         super().__init__(**data)

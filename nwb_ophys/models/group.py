@@ -159,6 +159,9 @@ class GroupModel(ConfiguredBaseModel):
     def __iter__(self) -> Iterator[str]:  # type: ignore[override]
         return iter(self._names_in(()))
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return self._names_in(())
+
     def __contains__(self, path: object) -> bool:
         try:
             self[str(path)]
@@ -250,10 +253,22 @@ class GroupModel(ConfiguredBaseModel):
             A model class.
         name
             Only objects of this name.
+
+        Raises
+        ------
+        TypeError
+            Where that is no class.
         """
-        for model in self.walk():
-            if isinstance(model, kind) and (name is None or getattr(model, "name", None) == name):
-                yield model
+        if not isinstance(kind, type):
+            raise TypeError(
+                f"expected a class to find objects of, found {kind!r}: nwb_ophys has those of "
+                "optical physiology, nwb_ophys.get_type(namespace, name) gives all others"
+            )
+        return (
+            model
+            for model in self.walk()
+            if isinstance(model, kind) and (name is None or getattr(model, "name", None) == name)
+        )
 
     def _summary(self) -> str:
         names = self._names_in(())

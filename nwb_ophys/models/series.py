@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from nwb_ophys.errors import SchemaError
+from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.container import NWBDataInterface
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.group import GroupModel
@@ -29,6 +30,34 @@ _ONE_TO_FOUR_AXES = (
     ("num_times", "num_dim2", "num_dim3"),
     ("num_times", "num_dim2", "num_dim3", "num_dim4"),
 )
+
+
+def no_number(model: ConfiguredBaseModel, field: str, found: str) -> SchemaError:
+    """Make the error of a value that is to be reckoned with, and is no number."""
+    return SchemaError(
+        f"expected numbers, found {found}",
+        file=model._binding.file if model._binding is not None else None,
+        path=model.hdf5_path or model.__dict__.get("name"),
+        field=field,
+        hint="mend it, or read the stored values as they are",
+    )
+
+
+def number_in(model: ConfiguredBaseModel, field: str, absent: float) -> float:
+    """Give a field as a number; files hold some as arrays of one, and some as no numbers at all.
+
+    Raises
+    ------
+    SchemaError
+        Where it is no number.
+    """
+    value = getattr(model, field)
+    if value is None:
+        return absent
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or array.size != 1:
+        raise no_number(model, field, repr(value))
+    return float(array.reshape(()))
 
 
 class TimeSeriesData(DatasetModel, part=True):
@@ -65,10 +94,16 @@ class TimeSeriesData(DatasetModel, part=True):
         ----------
         index
             Which part; all where it is left out.
+
+        Raises
+        ------
+        SchemaError
+            Where data, conversion or offset are no numbers.
         """
-        values = np.asarray(self[index])
-        conversion = 1.0 if self.conversion is None else self.conversion
-        result: np.ndarray[Any, Any] = values * conversion + (self.offset or 0.0)
+        if self.dtype.kind not in "biufc":
+            raise no_number(self, "array", f"{self.dtype} {self.shape}")
+        conversion, offset = number_in(self, "conversion", 1.0), number_in(self, "offset", 0.0)
+        result: np.ndarray[Any, Any] = np.asarray(self[index]) * conversion + offset
         return result
 
 
@@ -160,12 +195,15 @@ class TimeSeries(NWBDataInterface, schema="core"):
         Raises
         ------
         SchemaError
-            Where the series tells its times in neither way.
+            Where the series tells its times in neither way, or they are no numbers.
         """
         if self.timestamps is not None:
+            if self.timestamps.dtype.kind not in "iuf":
+                raise no_number(self, "timestamps", str(self.timestamps.dtype))
             return np.asarray(self.timestamps[index], np.float64)
         start = self.starting_time
-        if start is None or not start.rate:
+        rate = 0.0 if start is None else number_in(start, "rate", 0.0)
+        if start is None or not rate:
             raise SchemaError(
                 "the series has neither timestamps nor a rate",
                 file=self._binding.file if self._binding is not None else None,
@@ -176,7 +214,7 @@ class TimeSeries(NWBDataInterface, schema="core"):
             samples: Any = np.arange(*index.indices(self.num_frames))
         else:
             samples = np.arange(self.num_frames)[index]
-        times: np.ndarray[Any, Any] = start.value + samples / start.rate
+        times: np.ndarray[Any, Any] = number_in(start, "value", 0.0) + samples / rate
         return times
 
     def to_xarray(self) -> Any:

@@ -1,6 +1,6 @@
 """The table family of hdmf-common 1.10.0: columns, ragged columns, regions, tables of tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -121,11 +121,72 @@ class DynamicTable(Container, schema="hdmf-common"):
     )
 
     def __init__(self, /, **data: Any) -> None:
+        if data.get("children"):
+            data = self._with_columns(data)
         super().__init__(**data)
         if "colnames" not in data:
             self.colnames = [name for name, _ in self._stored_columns()]
         if self.id is None:
             self._number_rows()
+
+    def _with_columns(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Put the columns among the children where columns are."""
+        children = _listed(data["children"])
+        columns = [one for one in children if isinstance(one, VectorData)]
+        if not columns:
+            return data
+        declared = layout_of(type(self)).members.get((), {})
+        routed = {**data, "children": [one for one in children if one not in columns]}
+        others = _listed(data.get("vector_data") or ())
+        for column in columns:
+            if column.name in declared:
+                routed[declared[column.name].name] = column
+            else:
+                others.append(column)
+        return {**routed, "vector_data": others}
+
+    def add(self, *items: Any) -> Any:
+        """Add columns, or other objects to ``children``, under their own names.
+
+        Raises
+        ------
+        SchemaError
+            Where an object is of another type, has no name, or its name is taken.
+        """
+        for item in items:
+            if isinstance(item, VectorData):
+                self._add_column(item)
+            else:
+                self.children.add(item)
+        return items[-1]
+
+    def _add_column(self, column: VectorData) -> None:
+        field = layout_of(type(self)).members.get((), {}).get(column.name)
+        if field is None:
+            self.vector_data.add(column)
+        elif getattr(self, field.name) is None:
+            setattr(self, field.name, column)
+        else:
+            raise SchemaError("there is a column of that name", path=self.name, field=column.name)
+        if not isinstance(column, VectorIndex):
+            self.colnames = [*(self.colnames or ()), column.name]
+            if self.id is None and self._index_of(column.name) is None:
+                self._number_rows()
+
+    def __getattr__(self, name: str) -> Any:
+        # A column is an attribute too, as its `VectorData`, where nothing else has that name.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_") or name in type(self).model_fields:
+                raise
+            column = self.vector_data.get(name)
+            if column is None:
+                raise
+            return column
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.vector_data]
 
     def _before_write(self) -> None:
         """Complete what follows from the columns: their names, identifiers, index targets."""
@@ -269,7 +330,7 @@ class DynamicTable(Container, schema="hdmf-common"):
         data: Any,
         description: str,
         *,
-        index: bool | Sequence[int] | None = None,
+        index: bool | int | Sequence[int] | None = None,
         table: "DynamicTable | None" = None,
     ) -> VectorData:
         """Add a column.
@@ -279,12 +340,13 @@ class DynamicTable(Container, schema="hdmf-common"):
         name
             Its name; a column that the type declares is put in its place.
         data
-            One element a row; with ``index=True`` one sequence a row.
+            One element a row; with ``index=True`` one sequence a row, with ``index=2`` one sequence
+            of sequences.
         description
             What the values mean.
         index
-            True for a ragged column, or the end offsets of the rows where ``data`` are
-            concatenated already.
+            True for a ragged column, a number for one that is ragged on so many levels, or the end
+            offsets of the rows where ``data`` are concatenated already.
         table
             The table that the values are rows of.
 
@@ -300,14 +362,16 @@ class DynamicTable(Container, schema="hdmf-common"):
         """
         if name in self.colnames:
             raise SchemaError("there is a column of that name", path=self.name, field=name)
-        offsets: Any = None
-        if index is True:
-            rows = list(data)
-            offsets = np.cumsum([len(row) for row in rows])
-            data = _concatenated([row for row in rows if len(row)])
-        elif index is not None and index is not False:
-            offsets = np.asarray(index)
-        count = len(data) if offsets is None else len(offsets)
+        offsets: list[Any] = []  # of the rows, then of the elements of rows, and so on
+        if isinstance(index, (int, np.integer)):
+            for level in range(int(index), 0, -1):
+                rows = list(data)
+                offsets.append(_ends(rows, self.name, name))
+                rows = [row for row in rows if len(row)]
+                data = _concatenated(rows) if level == 1 else [one for row in rows for one in row]
+        elif index is not None:
+            offsets.append(np.asarray(index))
+        count = len(offsets[0]) if offsets else len(data)
         if self.id is not None and self.colnames and count != len(self):
             raise SchemaError(
                 f"the column has {count} rows, but the table has {len(self)}",
@@ -315,8 +379,10 @@ class DynamicTable(Container, schema="hdmf-common"):
                 field=name,
             )
         column = self._put(name, data, description, table)
-        if offsets is not None:
-            self._put(f"{name}_index", offsets, f"Index for {name}", None, target=column)
+        target = column
+        for ends in reversed(offsets):
+            described = f"Index for {target.name}"
+            target = self._put(f"{target.name}_index", ends, described, None, target=target)
         self.colnames = [*self.colnames, name]
         if self.id is None:
             self.id = ElementIdentifiers(array=np.arange(count))
@@ -425,6 +491,12 @@ class DynamicTableRegion(VectorData, schema="hdmf-common"):
             )
         return self.table.to_dataframe(np.atleast_1d(np.asarray(self.array)[index]))
 
+    def to_dataframe(self, *, exclude: Iterable[str] = ()) -> "pandas.DataFrame":
+        """Read all rows that are pointed at, as `DynamicTable.to_dataframe` does."""
+        if self.table is None:
+            return self[:]  # which says what is the matter
+        return self.table.to_dataframe(np.asarray(self.array), exclude=exclude)
+
 
 class MeaningsTableMeaning(VectorData, part=True):
     """The meanings, as text.
@@ -489,6 +561,24 @@ class AlignedDynamicTable(DynamicTable, schema="hdmf-common"):
             frame = self.children[name].to_dataframe(rows, exclude=exclude)
             frames[name] = frame.reset_index().set_axis(own.index)
         return pandas.concat(frames, axis=1) if frames else own
+
+
+def _listed(items: Any) -> list[Any]:
+    return list(items.values() if isinstance(items, Mapping) else items)
+
+
+def _ends(rows: list[Any], table: str, column: str) -> np.ndarray[Any, Any]:
+    """Give the end offsets of rows of rows."""
+    for number, row in enumerate(rows):
+        sized = hasattr(row, "__len__") and getattr(row, "shape", None) != ()
+        if not sized or isinstance(row, (str, bytes)):
+            raise SchemaError(
+                f"expected a sequence in each row, found {row!r} in row {number}",
+                path=table,
+                field=column,
+                hint="columns of one element a row are added without index=",
+            )
+    return np.cumsum([len(row) for row in rows], dtype=np.int64)
 
 
 def _concatenated(rows: list[Any]) -> Any:
