@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from . import streaming
 
 __all__ = ["ArrayLike"]
+
+_ITERATION_BYTES = 1 << 20  # least to read at one go while iterating
 
 
 @cache
@@ -26,7 +28,7 @@ def _functions() -> dict[Any, Any]:
 
 
 class ArrayLike(NDArrayOperatorsMixin):
-    """Arithmetic, numpy's functions, blocks and dask, for what has a shape and can be indexed.
+    """Rows, numbers, arithmetic, numpy's functions, blocks and dask, for what can be indexed.
 
     ``numpy.mean``, ``sum``, ``min``, ``max``, ``std``, ``var``, ``any``, ``all`` and the like go
     through the array block by block, in bounded memory, the next block read by all cores while one
@@ -55,6 +57,33 @@ class ArrayLike(NDArrayOperatorsMixin):
     __eq__ = object.__eq__
     __ne__ = object.__ne__
     __hash__ = object.__hash__
+
+    def __len__(self: Any) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return int(self.shape[0])
+
+    def __iter__(self: Any) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return _rows(self)
+
+    def __bool__(self) -> bool:
+        return bool(_single(self))
+
+    def __int__(self) -> int:
+        return int(_single(self))
+
+    def __float__(self) -> float:
+        return float(_single(self))
+
+    def __index__(self) -> int:
+        return _single(self).__index__()
+
+    def astype(self: Any, dtype: DTypeLike) -> NDArray[Any]:
+        """Read the whole array and convert it."""
+        values: NDArray[Any] = self.read()
+        return values.astype(dtype, copy=False)
 
     def sum(self, axis: Any = None, **options: Any) -> Any:
         """Sum over axes, block by block; as ``numpy.sum``."""
@@ -116,6 +145,23 @@ class ArrayLike(NDArrayOperatorsMixin):
         empty = numpy.empty((0,) * self.ndim, self.dtype)
         make: Any = dask.array.from_array
         return make(self, chunks=chunks, meta=empty, lock=False)
+
+
+def _rows(array: Any) -> Iterator[Any]:
+    """Yield along the first axis, reading whole chunks."""
+    row = max(1, array.nbytes // max(1, len(array)))
+    chunk = array.chunks[0] if array.chunks else 1
+    step = chunk * max(1, _ITERATION_BYTES // (row * chunk))
+    for start in range(0, len(array), step):
+        yield from array[start : start + step]
+
+
+def _single(array: Any) -> NDArray[Any]:
+    """Give an array to convert to a number: this one, or one that numpy refuses as well."""
+    if array.size == 1:
+        read: NDArray[Any] = array.read()
+        return read
+    return numpy.broadcast_to(numpy.zeros((), array.dtype), array.shape or (0,))
 
 
 def _loaded(value: Any) -> Any:

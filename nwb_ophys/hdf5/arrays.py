@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 import h5py
 import numpy
-from h5py import h5d, h5s, h5t, h5z
+from h5py import h5d, h5s, h5t
 from numpy.typing import DTypeLike, NDArray
 
 from nwb_ophys.errors import DataError, NWBError, SchemaError, TooLargeError
 
 from .arraylike import ArrayLike
-from .boxes import Block
-from .codecs import FILTERS
 from .decoding import decode, decoded_dtype
 from .fetching import Fetch, Stored, fetch, reason_of
+from .forms import Form, Storage
 from .pending import Pending, conformed
 from .raw import RawFile
-from .selection import Plan, plan
-from .values import dtype_of
+from .selection import Plan, plan, text_of
 
 __all__ = ["DatasetHandle", "LazyArray"]
 
-_PAGE_BYTES = 1 << 12  # the least that operating systems read
-_ITERATION_BYTES = 1 << 20  # least to read at one go while iterating
 _REWRITTEN_BYTES = 1 << 20
 """The most bytes of a dataset of fixed size that is written anew where rows are appended."""
-_NOT_COMPRESSION = {
-    h5z.FILTER_SHUFFLE,
-    h5z.FILTER_FLETCHER32,
-    h5z.FILTER_NBIT,
-    h5z.FILTER_SCALEOFFSET,
-}
 
 
 class DatasetHandle(Protocol):
@@ -69,25 +58,6 @@ class DatasetHandle(Protocol):
 
     def check_readable(self) -> None:
         """Raise if the data are stored outside of the file, where they may not be followed."""
-
-
-class _Form(NamedTuple):
-    """Shape and type of a dataset."""
-
-    shape: tuple[int, ...] | None  # None when the dataspace is null
-    stored: numpy.dtype[Any]
-    dtype: numpy.dtype[Any]  # once decoded
-
-
-class _Storage(NamedTuple):
-    """How a dataset is laid out in the file."""
-
-    shape: tuple[int, ...]  # without the axes of elements that are arrays
-    chunks: tuple[int, ...] | None
-    maxshape: tuple[int | None, ...] | None
-    compression: str | None
-    compression_opts: Any
-    cells: tuple[int, ...]
 
 
 class LazyArray(ArrayLike):
@@ -131,8 +101,8 @@ class LazyArray(ArrayLike):
     def __init__(self, handle: DatasetHandle) -> None:
         self._handle = handle
         self._seen = handle.generation
-        self._form_cache: _Form | None = None
-        self._storage_cache: _Storage | None = None
+        self._form_cache: Form | None = None
+        self._storage_cache: Storage | None = None
         self._stored: Stored | None = None
         self._checked = False
 
@@ -207,11 +177,6 @@ class LazyArray(ArrayLike):
             return f"<LazyArray {self._handle.path}, not readable>"
         return f"<LazyArray {form.shape} {form.dtype}, {self._handle.path}>"
 
-    def __len__(self) -> int:
-        if not self._form.shape:
-            raise TypeError("len() of unsized object")
-        return self._form.shape[0]
-
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._handle,)
 
@@ -234,47 +199,12 @@ class LazyArray(ArrayLike):
         result: NDArray[Any] = self._read(Ellipsis, form.stored)
         return result
 
-    def astype(self, dtype: DTypeLike) -> NDArray[Any]:
-        """Read the whole array and convert it."""
-        return self.read().astype(dtype, copy=False)
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError(
                 f"{self!r} is in a file, an array of it is always a copy; use numpy.asarray"
             )
         return self.read() if dtype is None else self.astype(dtype)
-
-    def __iter__(self) -> Iterator[Any]:
-        if not self._form.shape:
-            raise TypeError("iteration over a 0-d array")
-        return self._rows()
-
-    def _rows(self) -> Iterator[Any]:
-        """Yield along the first axis, reading whole chunks."""
-        row = max(1, self.nbytes // max(1, len(self)))
-        chunk = self.chunks[0] if self.chunks else 1
-        step = chunk * max(1, _ITERATION_BYTES // (row * chunk))
-        for start in range(0, len(self), step):
-            yield from self[start : start + step]
-
-    def __bool__(self) -> bool:
-        return bool(self._as_single())
-
-    def __int__(self) -> int:
-        return int(self._as_single())
-
-    def __float__(self) -> float:
-        return float(self._as_single())
-
-    def __index__(self) -> int:
-        return self._as_single().__index__()
-
-    def _as_single(self) -> NDArray[Any]:
-        """Return an array to convert to a number: this one, or one that numpy refuses as well."""
-        if self.size == 1:
-            return self.read()
-        return numpy.broadcast_to(numpy.zeros((), self.dtype), self.shape or (0,))
 
     def _null_item(self, index: Any) -> Any:
         self._open()
@@ -313,14 +243,13 @@ class LazyArray(ArrayLike):
         planned = plan(self.shape, index, storage.cells, strides=storage.chunks is None)
         values: NDArray[Any]
         if not planned.blocks:
-            nothing = numpy.zeros((), decoded_dtype(stored.base))
-            return _finish(numpy.broadcast_to(nothing, planned.shape), planned).copy()
+            return planned.nothing(decoded_dtype(stored.base))
         if stored.subdtype is not None:
             # HDF5 selects whole elements only, and here an element is an array.
             values = self._fetch(dataset, plan(storage.shape, Ellipsis), stored, index)
             return decode(values, self._handle.resolve, stored)[index]
         values = self._fetch(dataset, planned, stored, index)
-        return _finish(decode(values, self._handle.resolve, stored), planned)
+        return planned.finished(decode(values, self._handle.resolve, stored))
 
     # Changing, in memory until the session is saved -----------------------------------------------
 
@@ -332,7 +261,7 @@ class LazyArray(ArrayLike):
             except IndexError as error:
                 raise IndexError(f"{self._handle.path}: {error}") from error
             except (ValueError, TypeError) as error:
-                raise self._unfit(f"cannot assign to {_shown(index)}: {error}") from error
+                raise self._unfit(f"cannot assign to {text_of(index)}: {error}") from error
             self._keep(pending)
 
     def append(self, block: Any) -> None:
@@ -408,34 +337,12 @@ class LazyArray(ArrayLike):
 
     def _read_pending(self, dataset: h5d.DatasetID, index: Any, pending: Pending) -> Any:
         """Read a selection from the file and from what was changed since."""
-        planned = plan(pending.shape, index, self._storage.cells)
         stored = self._form.stored
-        if not planned.blocks:
-            nothing = numpy.zeros((), pending.dtype)
-            return _finish(numpy.broadcast_to(nothing, planned.shape), planned).copy()
-        values = numpy.zeros(planned.shape, pending.dtype)
-        for block in planned.blocks:
-            rows = range(
-                block.start[0], block.start[0] + block.shape[0] * block.step[0], block.step[0]
-            )
-            box = numpy.zeros(block.shape, pending.dtype)
-            there = len(range(rows.start, min(rows.stop, pending.stored_rows), rows.step))
-            if there and not pending.covers(rows[:there]):
-                shape = (there, *block.shape[1:])
-                part = Plan(shape, [Block(block.start, shape, block.step)], None)
-                fetched = self._fetch(dataset, part, stored, index)
-                box[:there] = decode(fetched, self._handle.resolve, stored)
-            inner = tuple(
-                slice(start, start + (count - 1) * step + 1, step)
-                for start, count, step in zip(
-                    block.start[1:], block.shape[1:], block.step[1:], strict=True
-                )
-            )
-            pending.patch(box, rows, inner)
-            values[... if block.at is None else block.at] = (
-                box if block.pick is None else box[block.pick]
-            )
-        return _finish(values, planned)
+
+        def read(part: Plan) -> NDArray[Any]:
+            return decode(self._fetch(dataset, part, stored, index), self._handle.resolve, stored)
+
+        return pending.read(plan(pending.shape, index, self._storage.cells), read)
 
     def _fetch(
         self, dataset: h5d.DatasetID, planned: Plan, stored: numpy.dtype[Any], index: Any
@@ -454,7 +361,7 @@ class LazyArray(ArrayLike):
         except (MemoryError, ValueError) as error:
             size = math.prod(planned.shape) * stored.itemsize / 1e9
             raise TooLargeError(
-                f"{_shown(index)} takes {size:,.1f} GB of memory: {error}",
+                f"{text_of(index)} takes {size:,.1f} GB of memory: {error}",
                 file=file,
                 path=path,
                 hint="read a part at a time",
@@ -470,7 +377,7 @@ class LazyArray(ArrayLike):
             self._handle.dataset()  # another thread may have closed the file
             reason, hint = reason_of(dataset, file, error)
             raise DataError(
-                f"cannot read {_shown(index)}: {reason}", file=file, path=path, hint=hint
+                f"cannot read {text_of(index)}: {reason}", file=file, path=path, hint=hint
             ) from error
         return values
 
@@ -482,7 +389,7 @@ class LazyArray(ArrayLike):
         return self._handle.dataset()
 
     @property
-    def _form(self) -> _Form:
+    def _form(self) -> Form:
         if self._form_cache is None or self._seen != self._handle.generation:
             with self._handle.lock:
                 if self._seen != self._handle.generation:
@@ -491,71 +398,24 @@ class LazyArray(ArrayLike):
                 self._form_cache = self._read_form()
         return self._form_cache
 
-    def _read_form(self) -> _Form:
-        dataset = self._handle.dataset()
+    def _read_form(self) -> Form:
+        dataset, pending = self._handle.dataset(), self._handle.pending
         try:
-            stored = dtype_of(dataset.get_type())
+            return Form.of(dataset, None if pending is None else pending.shape)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise DataError(
                 f"elements of this HDF5 type cannot be read: {error}",
                 file=self._handle.file,
                 path=self._handle.path,
             ) from error
-        shape = dataset.shape  # None for a null dataspace
-        if self._handle.pending is not None:
-            shape = self._handle.pending.shape
-        if shape is not None and stored.subdtype is not None:
-            shape += stored.shape  # as in numpy, axes of the elements are axes of the array
-        return _Form(shape, stored, decoded_dtype(stored.base))
 
     @property
-    def _storage(self) -> _Storage:
+    def _storage(self) -> Storage:
         if self._storage_cache is None or self._seen != self._handle.generation:
             self._form  # noqa: B018  (drops what holds no longer)
             with self._handle.lock:
-                self._storage_cache = self._read_storage()
+                self._storage_cache = Storage.of(self._handle.dataset(), self._form)
         return self._storage_cache
-
-    def _read_storage(self) -> _Storage:
-        dataset = self._handle.dataset()
-        plist = dataset.get_create_plist()
-        shape = dataset.shape
-        chunks = plist.get_chunk() if plist.get_layout() == h5d.CHUNKED else None
-        filters = [plist.get_filter(number) for number in range(plist.get_nfilters())]
-        compression, settings = _compression_of(filters)
-        if shape is None:
-            return _Storage((), chunks, None, compression, settings, ())
-        limits = dataset.get_space().get_simple_extent_dims(True)
-        maxshape = tuple(None if limit == h5s.UNLIMITED else limit for limit in limits)
-        whole, itemsize = self.shape, self.dtype.itemsize
-        cells = chunks if chunks and len(chunks) == len(whole) else _page_of(whole, itemsize)
-        return _Storage(shape, chunks, maxshape, compression, settings, cells)
-
-
-def _compression_of(
-    filters: list[tuple[int, int, tuple[int, ...], bytes]],
-) -> tuple[str | None, Any]:
-    """Return name and settings of the filter that compresses, if there is one."""
-    for code, _, settings, name in filters:
-        if code in _NOT_COMPRESSION:
-            continue
-        label = FILTERS.get(code) or name.decode("utf-8", "replace").rstrip("\0")
-        return label or f"filter {code}", settings[0] if code == h5z.FILTER_DEFLATE else settings
-    return None, None
-
-
-def _page_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Return per axis how far to go to stay within about a page of contiguous storage."""
-    left = max(1, _PAGE_BYTES // max(1, itemsize))
-    cells = []
-    for size in reversed(shape):
-        cells.append(left)
-        left = max(1, left // max(1, size))
-    return tuple(reversed(cells))
-
-
-def _finish(values: NDArray[Any], planned: Plan) -> Any:
-    return values if planned.finish is None else values[planned.finish]
 
 
 def _is_field(index: Any) -> bool:
@@ -563,21 +423,3 @@ def _is_field(index: Any) -> bool:
     if isinstance(index, list):
         return bool(index) and all(isinstance(name, str) for name in index)
     return isinstance(index, str)
-
-
-def _shown(index: Any) -> str:
-    """Return an index as short text, for messages."""
-    items = index if isinstance(index, tuple) else (index,)
-    return f"[{', '.join(map(_shown_item, items)) or '()'}]"
-
-
-def _shown_item(item: Any) -> str:
-    if item is Ellipsis:
-        return "..."
-    if isinstance(item, slice):
-        parts = [item.start, item.stop] if item.step is None else [item.start, item.stop, item.step]
-        return ":".join("" if part is None else str(part) for part in parts)
-    if isinstance(item, numpy.ndarray):
-        return f"{item.dtype} array of shape {item.shape}"
-    text = repr(item)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -12,8 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from h5py import h5d, h5p
@@ -23,6 +22,9 @@ from .boxes import Block
 from .codecs import CodecError, Pipeline
 from .raw import RawFile
 from .workers import cache_limit, pool, thread_count
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["ChunkError", "Chunks", "has_fill_value", "stored_chunks"]
 

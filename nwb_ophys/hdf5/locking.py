@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 from collections.abc import Callable
 from typing import Final
@@ -112,7 +111,11 @@ def holders_of(path: str) -> str:
             pids.append(line[4])
     own = str(os.getpid())
     named = [f"{pid} (this one)" if pid == own else pid for pid in pids]
-    return f"process {', '.join(named)} on {socket.gethostname()}" if named else ""
+    if not named:
+        return ""
+    import socket
+
+    return f"process {', '.join(named)} on {socket.gethostname()}"
 
 
 def locked(path: str, file: str, doing: str, hint: str) -> FileLockedError:

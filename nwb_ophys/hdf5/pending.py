@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import bisect
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+
+from .boxes import Block
+from .selection import Plan
 
 __all__ = ["Pending", "conformed"]
 
@@ -175,12 +177,46 @@ class Pending:
             self._memory += values.nbytes
             _count(values.nbytes)
             return np.array(values) if copy else values
+        import tempfile
+
         with tempfile.TemporaryFile(prefix="nwb_ophys-") as file:
             spilled = np.memmap(file, self.dtype, "w+", shape=values.shape)
         spilled[...] = values
         return spilled
 
     # -- reading -------------------------------------------------------------------------------
+
+    def read(self, planned: Plan, fetch: Callable[[Plan], Array]) -> Any:
+        """Read a selection of the array as it will be.
+
+        Parameters
+        ----------
+        planned
+            Of the array with the rows that were appended.
+        fetch
+            Reads a plan of one block from the file.
+        """
+        if not planned.blocks:
+            return planned.nothing(self.dtype)
+        values = np.zeros(planned.shape, self.dtype)
+        for block in planned.blocks:
+            (first, *inner_start), (count, *inner_count) = block.start, block.shape
+            step, *inner_step = block.step
+            rows = range(first, first + count * step, step)
+            box = np.zeros(block.shape, self.dtype)
+            there = len(range(first, min(rows.stop, self.stored_rows), step))
+            if there and not self.covers(rows[:there]):
+                shape = (there, *inner_count)
+                box[:there] = fetch(Plan(shape, [Block(block.start, shape, block.step)], None))
+            inner = tuple(
+                slice(start, start + (length - 1) * stride + 1, stride)
+                for start, length, stride in zip(inner_start, inner_count, inner_step, strict=True)
+            )
+            self._patch(box, rows, inner)
+            values[... if block.at is None else block.at] = (
+                box if block.pick is None else box[block.pick]
+            )
+        return planned.finished(values)
 
     def covers(self, rows: range) -> bool:
         """Tell whether all rows from the first to the last of some are among the changed ones."""
@@ -191,7 +227,7 @@ class Pending:
             start = part.stop
         return start > rows[-1]
 
-    def patch(self, box: Array, rows: range, inner: tuple[slice, ...]) -> None:
+    def _patch(self, box: Array, rows: range, inner: tuple[slice, ...]) -> None:
         """Put changed rows into what was read.
 
         Parameters

@@ -28,7 +28,7 @@ from .boxes import (
     split_run,
 )
 
-__all__ = ["Block", "Plan", "plan"]
+__all__ = ["Block", "Plan", "plan", "text_of"]
 
 # Points are fetched one by one, not as an outer product of their positions, when that would be
 # this many times too much, unless it is little anyway (in elements).
@@ -56,6 +56,14 @@ class Plan(NamedTuple):
     shape: tuple[int, ...]
     blocks: Sequence[Block]
     finish: tuple[Any, ...] | None
+
+    def finished(self, values: Any) -> Any:
+        """Turn the fetched array into the result."""
+        return values if self.finish is None else values[self.finish]
+
+    def nothing(self, dtype: numpy.dtype[Any]) -> Any:
+        """Give the result of a plan without blocks."""
+        return self.finished(numpy.broadcast_to(numpy.zeros((), dtype), self.shape)).copy()
 
 
 def plan(
@@ -352,3 +360,24 @@ def _unique(part: Positions) -> tuple[Positions, Positions]:
 
 def _is_increasing(part: Positions) -> bool:
     return bool((part[1:] > part[:-1]).all())
+
+
+# Indices as text ----------------------------------------------------------------------------------
+
+
+def text_of(index: Any) -> str:
+    """Return an index as short text, for messages."""
+    items = index if isinstance(index, tuple) else (index,)
+    return f"[{', '.join(map(_shown_item, items)) or '()'}]"
+
+
+def _shown_item(item: Any) -> str:
+    if item is Ellipsis:
+        return "..."
+    if isinstance(item, slice):
+        parts = [item.start, item.stop] if item.step is None else [item.start, item.stop, item.step]
+        return ":".join("" if part is None else str(part) for part in parts)
+    if isinstance(item, numpy.ndarray):
+        return f"{item.dtype} array of shape {item.shape}"
+    text = repr(item)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,7 +7,6 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -87,6 +86,8 @@ def blocks_of(
             for start in starts:
                 yield read(start)
             return
+        from concurrent.futures import ThreadPoolExecutor
+
         # A thread of its own: what it asks the others for must not wait for itself.
         with ThreadPoolExecutor(1, thread_name_prefix="nwb-ophys-ahead") as ahead:
             coming = ahead.submit(read, starts[0])
