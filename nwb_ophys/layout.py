@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ForwardRef, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -216,6 +216,22 @@ def names_of(cls: type[BaseModel]) -> dict[str, Any]:
     for base in reversed(cls.__mro__):
         names.update(vars(sys.modules[base.__module__]))
     return names
+
+
+def awaits_names(cls: type[BaseModel]) -> bool:
+    """Tell whether annotations of a class name others that were not there when it was made.
+
+    Pydantic itself tells it since 2.11 only.
+    """
+    return any(_has_names(info.annotation) for info in cls.model_fields.values())
+
+
+def _has_names(annotation: Any) -> bool:
+    if isinstance(annotation, (ForwardRef, str)):
+        return True
+    if get_origin(annotation) is Literal:  # its texts are values
+        return False
+    return any(_has_names(arg) for arg in get_args(annotation))
 
 
 def _compile_field(

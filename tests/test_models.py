@@ -1,5 +1,6 @@
 """Models as their users make them: construction, flat names, messages, the model contract."""
 
+import inspect
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -149,14 +150,13 @@ def test_every_field_is_declared_and_described(name):
         return
     layout_of(cls)  # refuses a field without a marker
     own = set(cls.__annotations__) & set(cls.model_fields) - {"name"}
-    documented = {word for line in cls.__doc__.splitlines() for word in _headings(line)}
+    documented = {word for line in inspect.getdoc(cls).splitlines() for word in _headings(line)}
     restated = {field for base in cls.__bases__ for field in getattr(base, "model_fields", ())}
     assert own - documented <= restated - {"array", "children", "data"}
 
 
 def _headings(line):
-    indented = line.startswith("    ") and not line.startswith("     ")
-    return {word.strip() for word in line.split(",")} if indented else set()
+    return set() if line.startswith(" ") else {word.strip() for word in line.split(",")}
 
 
 def test_every_registered_model_is_exported():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,22 +34,25 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     FileExistsNWBError
         Where a file is there that may not be overwritten.
     """
+    target = Path(os.path.realpath(path))
     try:
-        target = Path(path).resolve()
-        is_folder = target.is_dir()
+        # Asked of the system: what pathlib raises, and what it hides, changes with Python.
+        mode = os.stat(target).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
     except PermissionError as error:
         raise FilePermissionError(
             "the folder may not be looked into", file=path, hint="choose another folder"
         ) from error
-    except (OSError, RuntimeError) as error:  # symbolic links in a circle, names that are too long
+    except OSError as error:  # symbolic links in a circle, names that are too long
         raise FileAccessError(f"the target cannot be found: {error}", file=path) from error
-    if is_folder:
+    if mode is not None and stat.S_ISDIR(mode):
         raise FileIsFolderError("the target is a folder", file=path, hint="name a file in it")
     if not target.parent.is_dir():
         raise FileMissingError(
             f"the folder {target.parent} does not exist", file=path, hint="make it first"
         )
-    if target.exists() and not overwrite:
+    if mode is not None and not overwrite:
         raise FileExistsNWBError(
             "the target exists", file=path, hint="choose another name, or overwrite=True"
         )

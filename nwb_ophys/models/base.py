@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from nwb_ophys import models, registry
 from nwb_ophys.children import Children
 from nwb_ophys.errors import NWBError, SchemaError
-from nwb_ophys.layout import layout_of, names_of
+from nwb_ophys.layout import awaits_names, layout_of, names_of
 from nwb_ophys.storage import Child, Internal, Link, Marker
 
 if TYPE_CHECKING:
@@ -432,7 +432,7 @@ def _complete(cls: type[ConfiguredBaseModel]) -> None:
     """Build the validator of a class, before it is first needed."""
     if not cls.__pydantic_complete__:
         names = names_of(cls)
-        if not cls.__pydantic_fields_complete__:  # some name models that may not be loaded yet
+        if awaits_names(cls):  # of models that may not be loaded yet
             names |= {name: getattr(models, name) for name in models.HOMES if name not in names}
         cls.model_rebuild(_types_namespace=names)
 

@@ -168,11 +168,10 @@ class DatasetModel(ConfiguredBaseModel, NDArrayOperatorsMixin):
         return iter(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        data = self._data
-        if hasattr(data, "__array__"):
-            array: np.ndarray[Any, Any] = data.__array__(dtype, copy=copy)
-            return array
-        return np.asarray(data, dtype)
+        # By way of numpy: arrays of before numpy 2, and of others, do not take `copy` themselves.
+        if copy is None:
+            return np.asarray(self._data, dtype)
+        return np.array(self._data, dtype, copy=copy)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return function(*_arrays(args), **_arrays(kwargs))
