@@ -178,7 +178,8 @@ def is_stream(value: Any) -> bool:
 def adapted(value: Any) -> Any:
     """Bring arrays that other libraries have ways of their own for to shape, dtype and slicing.
 
-    HDMF's ``H5DataIO`` becomes a `Storage`, a series of images of tifffile and a reader of
+    HDMF's ``H5DataIO`` becomes a `Storage`, columns of pandas, polars and Arrow, whose indices and
+    dtypes are not numpy's, become arrays in memory, a series of images of tifffile and a reader of
     ScanImage files become arrays, other iterables without a length iterators.
     """
     settings = getattr(value, "io_settings", None)
@@ -187,6 +188,10 @@ def adapted(value: Any) -> Any:
     if isinstance(value, Storage):
         inside = adapted(value.array)
         return value if inside is value.array else Storage(inside, **_settings(value))
+    if hasattr(value, "to_numpy") and not hasattr(
+        value, "dims"
+    ):  # all but xarray's, which are lazy
+        return np.asarray(value)
     if hasattr(value, "aszarr") and hasattr(value, "asarray") and hasattr(value, "pages"):
         return _from_tiff(value)
     if callable(getattr(value, "shape", None)) and callable(getattr(value, "dtype", None)):

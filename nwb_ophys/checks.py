@@ -26,7 +26,7 @@ from nwb_ophys.models.table import (
     VectorIndex,
 )
 from nwb_ophys.problems import Severity
-from nwb_ophys.storage import Child, Quota
+from nwb_ophys.storage import Quota
 
 __all__ = [
     "RULES",
@@ -247,12 +247,7 @@ def regions_stay_within_their_tables(region: DynamicTableRegion) -> Iterator[Fin
 @rule(AlignedDynamicTable)
 def categories_are_the_tables(table: AlignedDynamicTable) -> Iterator[Finding]:
     """Every table is listed in ``categories``, and all have the same rows."""
-    tables: dict[str, Any] = dict(table.children)
-    for field in layout_of(type(table)).fields.values():  # some types name theirs
-        if isinstance(field.marker, Child) and not field.groups:
-            part = getattr(table, field.name)
-            if isinstance(part, DynamicTable):
-                tables[field.stored] = part
+    tables = table._tables()
     if sorted(table.categories or ()) != sorted(tables):
         yield (
             "categories",

@@ -15,6 +15,7 @@ from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import layout_of
 from nwb_ophys.ragged import gathered
+from nwb_ophys.storage import as_array
 
 if TYPE_CHECKING:
     from nwb_ophys.models.table import DynamicTable, VectorData
@@ -149,7 +150,7 @@ def _by_column(table: DynamicTable, rows: Any) -> dict[str, Any]:
     if hasattr(rows, "columns") and hasattr(rows, "to_dict"):  # a data frame
         return {str(name): rows[name].to_list() for name in rows.columns}
     if isinstance(rows, Mapping):
-        return {str(name): _sized(values) for name, values in rows.items()}
+        return {str(name): _sized(table, str(name), values) for name, values in rows.items()}
     if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
         listed = list(rows)
         if all(isinstance(row, Mapping) for row in listed):
@@ -166,7 +167,14 @@ def _by_column(table: DynamicTable, rows: Any) -> dict[str, Any]:
     )
 
 
-def _sized(values: Any) -> Any:
+def _sized(table: DynamicTable, name: str, values: Any) -> Any:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise _fail(
+            table,
+            f"expected one value for each new row, found {values!r}",
+            field=name,
+            hint="add_row takes the values of one row",
+        )
     return values if hasattr(values, "__len__") else list(values)
 
 
@@ -231,6 +239,10 @@ def _extended(stored: Any, values: Any) -> Array:
     old = np.asarray(stored)
     if not len(values):
         return old
+    if not len(old) and old.dtype == np.float64:  # of an empty list, which says no dtype
+        first: Array = as_array(values, "any", None)
+        if first.dtype.kind not in "iuf" or first.ndim > 1:
+            return first
     if old.dtype.names is not None:
         new = np.asarray(values)
         if new.dtype.names is None:

@@ -258,6 +258,15 @@ def as_array(value: Any, dtype: DTypeSpec, shape: Dims) -> Any:
         return value if array is value.array else value.around(array)
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
         value = _from_sequence(value, dtype)
+    if value.dtype.kind in "mM":
+        raise ValueError(
+            f"expected numbers or text, found {value.dtype} (give times as numbers, in "
+            "seconds, or as text: numpy.datetime_as_string)"
+        )
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError("expected all elements, found some masked (give array.filled(value))")
+        value = value.data
     if isinstance(value, np.ndarray):
         value = conform_array(dtype, value)
         if dtype in ("text", "ascii") and value.dtype.kind == "O":

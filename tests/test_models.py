@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
 
+import nwb_ophys
 import nwb_ophys.models as nwb
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel, LinkML_Meta
-from nwb_ophys.registry import _HAND_WRITTEN
+from nwb_ophys.registry import _HAND_WRITTEN, get_type
 from nwb_ophys.storage import Internal
+from nwb_ophys.testing import make
 
 START = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
 
@@ -610,6 +612,71 @@ def test_columns_that_are_ragged_on_two_levels():
     with pytest.raises(SchemaError, match=message):
         table.add_column("x", [[2], 1, [3]], "x", index=True)
     assert table.colnames == ["waves"]
+
+
+def test_rows_one_at_a_time():
+    trials = nwb.TimeIntervals(name="trials", description="t", start_time=[], stop_time=[])
+    trials.add_column("side", [], "s")
+    trials.add_column("licks", [], "l", index=True)
+    trials.add_row(start_time=0, stop_time=1.5, side="left", licks=[0.1, 0.2])
+    trials.add_row(start_time=2.0, stop_time=3.5, side="right", licks=[], id=7)
+    assert trials.id.array.tolist() == [0, 7]
+    assert list(trials["side"]) == ["left", "right"]
+    assert [list(row) for row in trials["licks"]] == [[0.1, 0.2], []]
+    assert trials.start_time.dtype == np.float64
+    with pytest.raises(SchemaError, match=r"'side': expected one value for each new row.*add_row "):
+        trials.add_rows(start_time=[0.0], stop_time=[0.0], side="left", licks=[[]])
+    assert len(trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        (["b", "a"], "str", ["b", "a"]),
+        (["b", "a"], "category", ["b", "a"]),
+        ([2, 1], "Int64", [2, 1]),
+        ([True, False], "boolean", [True, False]),
+        ([2.5, 1.0], "Float64", [2.5, 1.0]),
+    ],
+)
+def test_columns_of_pandas(tmp_path, session, values, dtype, expected):
+    pandas = pytest.importorskip("pandas")
+    column = pandas.Series(values, index=[7, 3], dtype=dtype)
+    session.trials = nwb.TimeIntervals(
+        name="trials",
+        description="t",
+        start_time=pandas.Series([0.0, 1.0], index=[7, 3]),
+        stop_time=[0.5, 1.5],
+    )
+    session.trials.add_column("side", column, "s")
+    session.acquisition.add(nwb.TimeSeries(name="s", data=column, unit="n.a.", rate=1.0))
+    nwb_ophys.write(session, tmp_path / "a.nwb")
+    with nwb_ophys.open(tmp_path / "a.nwb") as stored:
+        assert stored.trials["side"][:].tolist() == expected
+        assert stored.acquisition["s"].data[:].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.array(["2020-01-01"], "M8[s]"), r"found datetime64\[s\] \(give times as numbers"),
+        (np.ma.masked_array([1, 2], [False, True]), r"found some masked \(give array\.filled"),
+    ],
+)
+def test_data_that_would_lose_their_meaning(data, message):
+    with pytest.raises(ValidationError, match=message):
+        nwb.TimeSeries(name="s", data=data, unit="n.a.", rate=1.0)
+    whole = np.ma.masked_array([1, 2], [False, False])
+    series = nwb.TimeSeries(name="s", data=whole, unit="n.a.", rate=1.0)
+    assert type(series.data.array) is np.ndarray
+
+
+def test_tables_that_a_type_names_are_in_its_data_frame():
+    recordings = make(get_type("core", "IntracellularRecordingsTable"))
+    assert set(recordings.categories) >= {"electrodes", "stimuli", "responses"}
+    frame = recordings.to_dataframe()
+    assert {name for name, _ in frame.columns} >= {"electrodes", "stimuli", "responses"}
+    assert len(frame) == len(recordings)
 
 
 def test_region_as_a_data_frame(segmentation):

@@ -388,6 +388,23 @@ class DynamicTable(Container, schema="hdmf-common"):
             self.id = ElementIdentifiers(array=np.arange(count))
         return column
 
+    def add_row(self, *, id: int | None = None, **values: Any) -> None:
+        """Append one row; many are appended faster all at once, by `add_rows`.
+
+        Parameters
+        ----------
+        id
+            Its identifier; the largest and one more where it is not given.
+        values
+            A value for every column by its name, in a ragged column a sequence.
+
+        Raises
+        ------
+        SchemaError
+            As for `add_rows`.
+        """
+        self.add_rows([values], ids=None if id is None else [id])
+
     def add_rows(
         self, rows: Any = None, *, ids: Sequence[int] | None = None, **columns: Any
     ) -> None:
@@ -550,15 +567,28 @@ class AlignedDynamicTable(DynamicTable, schema="hdmf-common"):
     def __init__(self, /, **data: Any) -> None:
         super().__init__(**data)
         if "categories" not in data:
-            self.categories = list(self.children)
+            self.categories = list(self._tables())
+
+    def _tables(self) -> dict[str, DynamicTable]:
+        """Give the tables by name, those that the type declares too."""
+        tables: dict[str, DynamicTable] = dict(self.children)
+        for field in layout_of(type(self)).fields.values():
+            if isinstance(field.marker, Child) and not field.groups:
+                part = getattr(self, field.name)
+                if isinstance(part, DynamicTable):
+                    tables[field.stored] = part
+        return tables
 
     def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> "pandas.DataFrame":
         """Read all tables into one data frame, with columns named by table and column."""
         pandas = _import_pandas()
         own = super().to_dataframe(rows, exclude=exclude)
         frames = {self.name: own} if len(own.columns) else {}
-        for name in self.categories or self.children:
-            frame = self.children[name].to_dataframe(rows, exclude=exclude)
+        tables = self._tables()
+        for name in self.categories or tables:
+            if name not in tables:
+                continue  # which the problems of the session tell
+            frame = tables[name].to_dataframe(rows, exclude=exclude)
             frames[name] = frame.reset_index().set_axis(own.index)
         return pandas.concat(frames, axis=1) if frames else own
 
