@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from nwb_ophys.errors import MemberNotFoundError, SchemaError
 
-__all__ = ["Children", "Named"]
+__all__ = ["Children", "Named", "target_of"]
 
 
 class Named(Protocol):
@@ -21,7 +21,7 @@ T = TypeVar("T", bound=Any)
 _NOT_LOADED: Any = object()
 
 
-def _target(item: Any) -> Any:
+def target_of(item: Any) -> Any:
     """Give the object that a `nwb_ophys.link` leads to, and any other object itself."""
     return item.link_target if type(item).__name__ == "ExternalLink" else item
 
@@ -120,7 +120,7 @@ class Children(MutableMapping[str, T], Generic[T]):
     def loaded(self) -> Iterator[tuple[str, T]]:
         """Iterate over the objects that were asked for or added, without loading any."""
         return (
-            (name, _target(item)) for name, item in self._items.items() if item is not _NOT_LOADED
+            (name, target_of(item)) for name, item in self._items.items() if item is not _NOT_LOADED
         )
 
     @property
@@ -175,7 +175,7 @@ class Children(MutableMapping[str, T], Generic[T]):
         self._removed = self._added = None
 
     def _insert(self, name: str | None, item: T) -> None:
-        if self._accepts and not isinstance(_target(item), self._accepts):
+        if self._accepts and not isinstance(target_of(item), self._accepts):
             wanted = " or ".join(sorted(kind.__name__ for kind in self._accepts))
             raise SchemaError(
                 f"expected {wanted}, found {type(item).__name__} {item!r}", path=self._place
@@ -219,7 +219,7 @@ class Children(MutableMapping[str, T], Generic[T]):
         if item is _NOT_LOADED:
             assert self._load is not None
             item = self._items[name] = self._load(name)
-        found: T = _target(item)
+        found: T = target_of(item)
         return found
 
     def get(self, name: str, default: Any = None) -> Any:

@@ -39,7 +39,7 @@ import numpy as np
 from pydantic_core import core_schema
 
 from nwb_ophys.authored import Storage, adapted, is_stream
-from nwb_ophys.children import Children
+from nwb_ophys.children import Children, target_of
 from nwb_ophys.dtypes import (
     Dims,
     DTypeSpec,
@@ -246,9 +246,9 @@ def as_array(value: Any, dtype: DTypeSpec, shape: Dims) -> Any:
         Where dtype or axes are not the declared ones.
     """
     if not isinstance(value, np.ndarray):
-        if hasattr(value, "link_target"):
+        if target_of(value) is not value:
             raise ValueError(f"expected an array, found a {value!r}")
-        if hasattr(value, "hdf5_path") and not hasattr(value, "shape"):
+        if hasattr(type(value), "neurodata_type") and not hasattr(type(value), "shape"):
             raise ValueError(f"expected an array, found {value!r} (give one of its arrays)")
         value = adapted(value)
     if is_stream(value):
@@ -457,7 +457,7 @@ class Child(Marker):
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         def check(value: Any) -> Any:
             kinds = model_types(annotation)
-            if isinstance(getattr(value, "link_target", value), kinds):
+            if isinstance(target_of(value), kinds):
                 return value
             coerce = getattr(kinds[0], "from_value", None)
             if coerce is None:
@@ -539,7 +539,7 @@ class Link(Marker):
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         def check(value: Any) -> Any:
             kinds = model_types(annotation)
-            target = getattr(value, "link_target", value)
+            target = target_of(value)
             if not isinstance(target, kinds):
                 raise ValueError(_wrong_type(kinds, value))
             return value

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from nwb_ophys import models, registry
-from nwb_ophys.children import Children
+from nwb_ophys.children import Children, target_of
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.layout import awaits_names, layout_of, names_of
 from nwb_ophys.storage import Child, Internal, Link, Marker
@@ -185,7 +185,7 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         for field, values in below.items():
             kind = layout.fields[field].types[0]
             given = routed.get(field)
-            target = getattr(given, "link_target", given)
+            target = target_of(given)
             if isinstance(target, kind):
                 if all(_same(getattr(target, name), value) for name, value in values.items()):
                     continue
