@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from nwb_ophys import models
+from nwb_ophys.annotations import is_list, is_optional, named_types
 from nwb_ophys.storage import (
     Array,
     Attr,
@@ -21,9 +22,6 @@ from nwb_ophys.storage import (
     Members,
     Ref,
     Value,
-    is_list,
-    is_optional,
-    named_types,
 )
 
 __all__ = ["FieldLayout", "Layout", "layout_of"]

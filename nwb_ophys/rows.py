@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from nwb_ophys.children import Children
+from nwb_ophys.conforming import as_array
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import layout_of
 from nwb_ophys.ragged import gathered
-from nwb_ophys.storage import as_array
 
 if TYPE_CHECKING:
     from nwb_ophys.models.table import DynamicTable, VectorData

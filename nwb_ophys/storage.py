@@ -18,18 +18,14 @@ pydantic validates authored values with, and what reader, writer and checks foll
 from __future__ import annotations
 
 import inspect
-import types
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable
 from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
-    ForwardRef,
     Literal,
     NamedTuple,
     Protocol,
-    Union,
     dataclass_transform,
     get_args,
     get_origin,
@@ -38,17 +34,10 @@ from typing import (
 import numpy as np
 from pydantic_core import core_schema
 
-from nwb_ophys.authored import Storage, adapted, is_stream
+from nwb_ophys.annotations import Later, is_list, is_optional, model_types, unbuilt_types
+from nwb_ophys.authored import is_stream
 from nwb_ophys.children import Children, target_of
-from nwb_ophys.dtypes import (
-    Dims,
-    DTypeSpec,
-    array_mismatch,
-    conform_array,
-    conform_scalar,
-    describe,
-    shape_mismatch,
-)
+from nwb_ophys.dtypes import Dims, DTypeSpec, conform_scalar
 
 __all__ = [
     "Array",
@@ -138,224 +127,30 @@ class Marker:
         raise NotImplementedError
 
 
-def is_optional(annotation: Any) -> bool:
-    """Tell whether an annotation admits None."""
-    return type(None) in get_args(annotation)
-
-
-def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """Split a union into its members, None left out."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(arg for arg in get_args(annotation) if arg is not type(None))
-    return (annotation,)
-
-
-def is_list(annotation: Any) -> bool:
-    """Tell whether a field holds its values as a list rather than as an array."""
-    return any(get_origin(arg) is list for arg in alternatives(annotation))
-
-
-class Later:
-    """Model classes that an annotation stands for, made when they are first asked for.
-
-    Parameters
-    ----------
-    find
-        Gives the classes.
-    shown
-        What they are, for people.
-    """
-
-    __slots__ = ("_find", "_found", "shown")
-
-    def __init__(self, find: Callable[[], tuple[type, ...]], shown: str) -> None:
-        self._find = find
-        self._found: tuple[type, ...] | None = None
-        self.shown = shown
-
-    def __call__(self) -> tuple[type, ...]:
-        """Give the classes."""
-        if self._found is None:
-            self._found = self._find()
-        return self._found
-
-    def __or__(self, other: Any) -> Any:
-        return Union[self, other]  # noqa: UP007
-
-    def __repr__(self) -> str:
-        return self.shown
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _found_later, (self(), self.shown)
-
-
-def _found_later(found: tuple[type, ...], shown: str) -> Later:
-    return Later(lambda: found, shown)
-
-
-@cache
-def model_types(annotation: Any) -> tuple[type, ...]:
-    """Find the model classes that an annotation names, those in ``Children[...]`` included."""
-    return _model_types(annotation, None)
-
-
-@cache
-def unbuilt_types(annotation: Any) -> tuple[Any, ...]:
-    """Find the model classes that an annotation names, and the `Later` that stand for some."""
-    return _model_types(annotation, None, build=False)
-
-
-def named_types(
-    annotation: Any, names: Mapping[str, Any], *, build: bool = True
-) -> tuple[type, ...]:
-    """Find the model classes of an annotation that may name them by text, given what they mean."""
-    return _model_types(annotation, names, build=build)
-
-
-def _model_types(
-    annotation: Any, names: Mapping[str, Any] | None, *, build: bool = True
-) -> tuple[Any, ...]:
-    found: list[Any] = []
-    for arg in alternatives(annotation):
-        if get_origin(arg) is Children:
-            found.extend(_model_types(get_args(arg)[0], names, build=build))
-        elif isinstance(arg, Later):
-            found.extend(arg() if build else (arg,))
-        elif isinstance(arg, (ForwardRef, str)):
-            if names is None:
-                raise TypeError(f"the annotation {arg!r} is not resolved yet")
-            text = arg if isinstance(arg, str) else arg.__forward_arg__
-            found.extend(_model_types(eval(text, {}, names), names, build=build))
-        elif isinstance(arg, type) and arg is not object and arg is not Any:
-            found.append(arg)
-    return tuple(found)
-
-
 def _optional(check: Callable[[Any], Any], annotation: Any) -> Callable[[Any], Any]:
     if not is_optional(annotation):
         return check
     return lambda value: None if value is None else check(value)
 
 
-def as_array(value: Any, dtype: DTypeSpec, shape: Dims) -> Any:
-    """Check an authored array, without touching the data of one that is not in memory.
-
-    Raises
-    ------
-    ValueError
-        Where dtype or axes are not the declared ones.
-    """
-    if not isinstance(value, np.ndarray):
-        if target_of(value) is not value:
-            raise ValueError(f"expected an array, found a {value!r}")
-        if hasattr(type(value), "neurodata_type") and not hasattr(type(value), "shape"):
-            raise ValueError(f"expected an array, found {value!r} (give one of its arrays)")
-        value = adapted(value)
-    if is_stream(value):
-        return value
-    if isinstance(value, Storage):
-        array = as_array(value.array, dtype, shape)
-        return value if array is value.array else value.around(array)
-    if not (hasattr(value, "shape") and hasattr(value, "dtype")):
-        value = _from_sequence(value, dtype)
-    if value.dtype.kind in "mM":
-        raise ValueError(
-            f"expected numbers or text, found {value.dtype} (give times as numbers, in "
-            "seconds, or as text: numpy.datetime_as_string)"
-        )
-    if isinstance(value, np.ma.MaskedArray):
-        if np.ma.is_masked(value):
-            raise ValueError("expected all elements, found some masked (give array.filled(value))")
-        value = value.data
-    if isinstance(value, np.ndarray):
-        value = conform_array(dtype, value)
-        if dtype in ("text", "ascii") and value.dtype.kind == "O":
-            _check_texts(value)
-    else:
-        problem = array_mismatch(dtype, value.dtype)
-        if problem:
-            raise ValueError(problem)
-    problem = shape_mismatch(shape, value.shape)
-    if problem:
-        raise ValueError(problem)
-    return value
-
-
-def _check_texts(array: np.ndarray[Any, Any]) -> None:
-    for item in array.flat:
-        if not isinstance(item, (str, bytes)):
-            raise ValueError(f"expected text, found {item!r} of type {type(item).__name__}")
-
-
-def _from_sequence(value: Any, dtype: DTypeSpec) -> np.ndarray[Any, Any]:
-    if isinstance(dtype, tuple):
-        if (
-            isinstance(value, tuple)
-            and len(value) == len(dtype)
-            and not isinstance(value[0], (tuple, list))
-        ):
-            return _rows([value], dtype)[0:1].reshape(())
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
-            raise ValueError(f"expected rows of {describe(dtype)}, found {value!r}")
-        return _rows(value, dtype)
-    if dtype == "reference":
-        if hasattr(value, "hdf5_path"):  # a single object
-            single = np.empty((), object)
-            single[()] = value
-            return single
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
-            raise ValueError(f"expected objects to refer to, found {value!r}")
-        # numpy would take objects that behave as arrays apart.
-        result = np.empty(len(value), object)
-        result[:] = [None] * len(value)
-        for index, item in enumerate(value):
-            result[index] = item
-        return result
-    if _has_text(value):
-        return np.asarray(value, dtype=object)
-    array = np.asarray(value)
-    if array.dtype.kind == "O":
-        raise ValueError("expected an array, found rows of unequal length or mixed kinds")
-    return array
-
-
-def _rows(value: Any, dtype: tuple[tuple[str, str], ...]) -> np.ndarray[Any, Any]:
-    """Make a compound array of rows, each member checked against its dtype."""
-    members = [(name, _COMPOUND_MEMBERS.get(member, member)) for name, member in dtype]
-    rows = np.empty(len(value), members)
-    for index, row in enumerate(value):
-        if len(row) != len(dtype):
-            raise ValueError(f"row {index}: expected {describe(dtype)}, found {row!r}")
-        rows[index] = tuple(
-            one if member == "reference" else conform_scalar(member, one)
-            for (_, member), one in zip(dtype, row, strict=True)
-        )
-    return rows
-
-
-_COMPOUND_MEMBERS = {
-    **dict.fromkeys(("text", "ascii", "isodatetime", "reference", "any"), object),
-    "numeric": "float64",
-}
-
-
-def _has_text(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return isinstance(value, str)
-
-
 class _Typed(Marker):
     dtype: DTypeSpec = "text"
     shape: Dims = ()
+    fixed: Any = None
 
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
+        return _fixed(_optional(self._conform(annotation), annotation), self.fixed)
+
+    def _conform(self, annotation: Any) -> Callable[[Any], Any]:
         dtype, shape = self.dtype, self.shape
         if shape == ():
-            return _optional(lambda value: conform_scalar(dtype, value), annotation)
+            return lambda value: conform_scalar(dtype, value)
         if is_list(annotation):
-            return _optional(lambda value: _as_list(dtype, value), annotation)
-        return _optional(lambda value: as_array(value, dtype, shape), annotation)
+            return lambda value: _as_list(dtype, value)
+        # Who only reads files needs nothing of it.
+        from nwb_ophys.conforming import as_array
+
+        return lambda value: as_array(value, dtype, shape)
 
 
 def _fixed(check: Callable[[Any], Any], fixed: Any) -> Callable[[Any], Any]:
@@ -396,11 +191,7 @@ class Attr(_Typed):
 
     name: str | None = None
     of: str | None = None
-    fixed: Any = None
     always: bool = False
-
-    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
-        return _fixed(super()._validator(annotation), self.fixed)
 
 
 class Value(_Typed):
@@ -413,11 +204,6 @@ class Value(_Typed):
     fixed
         The only value that the schema allows.
     """
-
-    fixed: Any = None
-
-    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
-        return _fixed(super()._validator(annotation), self.fixed)
 
 
 class Array(_Typed):
@@ -434,10 +220,6 @@ class Array(_Typed):
     """
 
     path: str | None = None
-    fixed: Any = None
-
-    def _validator(self, annotation: Any) -> Callable[[Any], Any]:
-        return _fixed(super()._validator(annotation), self.fixed)
 
 
 class Child(Marker):
@@ -539,8 +321,7 @@ class Link(Marker):
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         def check(value: Any) -> Any:
             kinds = model_types(annotation)
-            target = target_of(value)
-            if not isinstance(target, kinds):
+            if not isinstance(target_of(value), kinds):
                 raise ValueError(_wrong_type(kinds, value))
             return value
 

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, get_args
 
+from nwb_ophys.annotations import is_optional
 from nwb_ophys.dtypes import DTypeSpec
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.registry import is_generated
-from nwb_ophys.storage import Child, Link, Members, is_optional
+from nwb_ophys.storage import Child, Link, Members
 
 __all__ = ["constructor_of", "model_stubs", "scalar_of", "stub_of"]
 

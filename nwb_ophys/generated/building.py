@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args
 
 from pydantic import ConfigDict, Field
 
+from nwb_ophys.annotations import Later
 from nwb_ophys.children import Children
 from nwb_ophys.generated.deltas import Spec, bounds_of, is_required, members_of, type_of
 from nwb_ophys.generated.members import (
@@ -27,7 +28,6 @@ from nwb_ophys.storage import (
     Attr,
     Child,
     Internal,
-    Later,
     Link,
     Marker,
     Members,

@@ -11,13 +11,13 @@ import threading
 from typing import Any, NamedTuple
 
 from nwb_ophys import registry
+from nwb_ophys.annotations import Later
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.generated.building import Builder
 from nwb_ophys.generated.deltas import Deltas
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.group import GroupModel
 from nwb_ophys.specs import Catalog, Namespace
-from nwb_ophys.storage import Later
 
 __all__ = ["Family", "Origin", "family_of", "namespaces_of"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nwb_ophys.storage import Later
+from nwb_ophys.annotations import Later
 
 if TYPE_CHECKING:  # type checkers know them by the nearest base that has a model
     from nwb_ophys.models.container import Container, NWBContainer

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nwb_ophys.annotations import is_optional
 from nwb_ophys.generated.extensions import Extension
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.registry import is_generated
-from nwb_ophys.storage import Child, Link, Members, is_optional
+from nwb_ophys.storage import Child, Link, Members
 from nwb_ophys.stubs import constructor_of, scalar_of
 
 __all__ = ["extension_stub"]

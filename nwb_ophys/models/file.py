@@ -240,7 +240,7 @@ class NWBFile(NWBContainer, schema="core"):
     ] = Field(default_factory=Children)
 
     experimenter: Annotated[
-        list[str] | None, _Several("text", ("num_experimenters",), "general/experimenter")
+        list[str] | None, _Several("text", ("num_experimenters",), path="general/experimenter")
     ] = None
     experiment_description: Annotated[str | None, Array(path="general/experiment_description")] = (
         None
@@ -248,13 +248,14 @@ class NWBFile(NWBContainer, schema="core"):
     institution: Annotated[str | None, Array(path="general/institution")] = None
     lab: Annotated[str | None, Array(path="general/lab")] = None
     keywords: Annotated[
-        list[str] | None, _Several("text", ("num_keywords",), "general/keywords")
+        list[str] | None, _Several("text", ("num_keywords",), path="general/keywords")
     ] = None
     notes: Annotated[str | None, Array(path="general/notes")] = None
     pharmacology: Annotated[str | None, Array(path="general/pharmacology")] = None
     protocol: Annotated[str | None, Array(path="general/protocol")] = None
     related_publications: Annotated[
-        list[str] | None, _Several("text", ("num_publications",), "general/related_publications")
+        list[str] | None,
+        _Several("text", ("num_publications",), path="general/related_publications"),
     ] = None
     session_id: Annotated[str | None, Array(path="general/session_id")] = None
     slices: Annotated[str | None, Array(path="general/slices")] = None
@@ -263,7 +264,7 @@ class NWBFile(NWBContainer, schema="core"):
         None
     )
     was_generated_by: Annotated[
-        NDArray | None, Array("text", ("num_sources", 2), "general/was_generated_by")
+        NDArray | None, Array("text", ("num_sources", 2), path="general/was_generated_by")
     ] = None
     data_collection: Annotated[str | None, Array(path="general/data_collection")] = None
     surgery: Annotated[str | None, Array(path="general/surgery")] = None
