@@ -18,7 +18,16 @@ from nwb_ophys.models import HOMES
 if TYPE_CHECKING:
     from nwb_ophys.specs import Catalog
 
-__all__ = ["OFFICIAL", "get_type", "hand_written", "is_generated", "nearest", "register", "resolve"]
+__all__ = [
+    "OFFICIAL",
+    "get_type",
+    "hand_written",
+    "is_generated",
+    "nearest",
+    "of_the_type",
+    "register",
+    "resolve",
+]
 
 _HAND_WRITTEN: dict[tuple[str, str], type[Any]] = {}
 _DERIVED: dict[tuple[str, str, type[Any]], type[Any]] = {}
@@ -132,6 +141,15 @@ def get_type(namespace: str, name: str, version: str | None = None) -> type[Any]
 def is_generated(cls: type[Any]) -> bool:
     """Tell whether a class, or one that it derives from, was built from a specification."""
     return any("__nwb_origin__" in base.__dict__ for base in cls.__mro__)
+
+
+def of_the_type(cls: type[Any], declared: tuple[type[Any], ...]) -> bool:
+    """Tell whether a class is a subtype of a type that one of the declared parts is of."""
+    for kind in declared:
+        own: Any = next(base for base in kind.__mro__ if "neurodata_type" in base.__dict__)
+        if own.neurodata_type is not None and issubclass(cls, own):
+            return True
+    return False
 
 
 def _derive(namespace: str, name: str, base: type[Any]) -> type[Any]:

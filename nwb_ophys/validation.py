@@ -23,6 +23,7 @@ from nwb_ophys.models.file import NWBFile
 from nwb_ophys.models.group import Group
 from nwb_ophys.problems import Problem, Severity
 from nwb_ophys.reading import open as open_session
+from nwb_ophys.registry import of_the_type
 from nwb_ophys.storage import Internal, Members
 
 __all__ = ["explain", "rule_names", "validate"]
@@ -92,7 +93,8 @@ def validate(
     """List what in a file departs from its schema, or is wrong, or could be better.
 
     A file is judged by the schema that it follows: that of the specifications in it, where it has
-    them. No array is read but those that rules are about, and these in blocks.
+    them. No array is read but those that rules are about, and these in blocks. What lies in other
+    files, behind external links, is judged with those.
 
     Parameters
     ----------
@@ -162,7 +164,11 @@ def _touched(model: Any, path: str, data: bool) -> Iterator[Problem]:
             if model._binding is None and value is None and field.required:
                 message = f"the schema requires a {field.stored!r}, found None"
                 yield _problem(path, name, "missing", message)
-            if isinstance(value, ConfiguredBaseModel) and not isinstance(value, field.types):
+            if (
+                isinstance(value, ConfiguredBaseModel)
+                and not isinstance(value, field.types)
+                and not of_the_type(type(value), field.types)  # of another part of that type
+            ):
                 message = f"expected {_typed(field.types)}, found {type(value).__name__}"
                 yield _problem(path, name, "type", message)
 

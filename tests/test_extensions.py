@@ -579,3 +579,34 @@ def test_stubs_tell_type_checkers(tmp_path, capsys):
 def test_stubs_of_what_is_not_there(capsys):
     assert cli.main(["stubs", "ndx-nowhere"]) == 2
     assert "no installed package 'ndx-nowhere'" in capsys.readouterr().err
+
+
+def test_one_region_of_two_objects_is_of_the_type_of_both(tmp_path):
+    session = new_session()
+    electrodes = add_electrodes(session, 3)
+    session.acquisition.add(
+        core("ElectricalSeries")(
+            name="raw",
+            description="Raw.",
+            data=np.zeros((5, 3)),
+            rate=10.0,
+            electrodes=electrodes.create_region(name="electrodes", description="All."),
+        )
+    )
+    path = nwb.write(session, tmp_path / "shared.nwb")
+    with h5py.File(path, "r+") as file:  # as PyNWB writes a region that is given twice
+        features = file.create_group("processing/features")
+        features.attrs.update(
+            {"neurodata_type": "ProcessingModule", "namespace": "core", "object_id": "1"}
+        )
+        features.attrs["description"] = "Features."
+        found = features.create_group("pca")
+        found.attrs.update(
+            {"neurodata_type": "FeatureExtraction", "namespace": "core", "object_id": "2"}
+        )
+        found["description"] = np.array(["PCA"], object)
+        found["features"] = np.zeros((5, 3, 1), "f4")
+        found["times"] = np.zeros(5)
+        found["electrodes"] = h5py.SoftLink("/acquisition/raw/electrodes")
+    assert pynwb.validate(path=str(path)) == []
+    assert [str(one) for one in nwb.validate(path) if one.severity == "error"] == []

@@ -241,7 +241,7 @@ class Session:
                 # a part of its own, or a type that older schemas did not have yet.
                 if issubclass(first, cls):
                     cls = first
-                elif not _of_the_type(cls, declared):
+                elif not registry.of_the_type(cls, declared):
                     wanted = " or ".join(one.__name__ for one in declared)
                     self.problem(node.path, "", "type", f"expected {wanted}, found {cls.__name__}")
                     if node.path == "/":  # whatever it says, it is the file
@@ -377,15 +377,6 @@ class Session:
             image = source.image()
             return _from_image, (image, source.file, source.external)
         return _from_path, (source.path, source.identity, source.external)
-
-
-def _of_the_type(cls: type[Any], declared: tuple[type[Any], ...]) -> bool:
-    """Tell whether a class is a subtype of a type that one of the declared parts is of."""
-    for kind in declared:
-        own: Any = next(base for base in kind.__mro__ if "neurodata_type" in base.__dict__)
-        if own.neurodata_type is not None and issubclass(cls, own):
-            return True
-    return False
 
 
 def _is_lazy(field: FieldLayout) -> bool:
