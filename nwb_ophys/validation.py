@@ -49,6 +49,10 @@ _SCHEMA_RULES: Final = {
     ),
     "object-id": ("Each object has an object_id of its own.", "give it a new UUID"),
     "file": ("The file can be opened as NWB 2.x.", "the message says how"),
+    "interrupted": (
+        "A save was completed, or taken back.",
+        "make the file and its folder writable and open it, or run nwb-ophys recover",
+    ),
     "unreadable": ("Every object can be read.", "take the file from its origin again"),
 }
 
@@ -92,9 +96,10 @@ def validate(
 ) -> list[Problem]:
     """List what in a file departs from its schema, or is wrong, or could be better.
 
-    A file is judged by the schema that it follows: that of the specifications in it, where it has
-    them. No array is read but those that rules are about, and these in blocks. What lies in other
-    files, behind external links, is judged with those.
+    Types of extensions are judged by the specifications in the file; official ones by the newest
+    release, less what the release that the file follows allowed. No array is read but those that
+    rules are about, and these in blocks. What lies in other files, behind external links, is judged
+    with those.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -18,6 +19,7 @@ import nwb_ophys as nwb
 from nwb_ophys import cli
 from nwb_ophys.hdf5 import editing
 from nwb_ophys.hdf5.journal import MARK, SIGNATURE, journal_path
+from nwb_ophys.hdf5.overlay import BeforeSave
 from nwb_ophys.testing import write_fixture
 
 
@@ -246,18 +248,92 @@ def test_the_torn_end_of_a_journal_is_none_of_its_damage(path):
     assert half != before
 
 
-def test_a_file_that_cannot_be_written_is_not_shown_half_done(path, monkeypatch):
-    interrupted(path)
+@pytest.fixture(params=[errno.EACCES, errno.EROFS], ids=["mode", "read-only disk"])
+def not_writable(path, monkeypatch, request):
+    """Refuse to open the file to write to it, as its mode or the disk would."""
     real = os.open
 
     def read_only(name, flags, *rest, **keywords):
         if os.fspath(name) == str(path) and flags & os.O_RDWR:
-            raise PermissionError(13, "Permission denied")
+            raise OSError(request.param, os.strerror(request.param))
         return real(name, flags, *rest, **keywords)
 
-    monkeypatch.setattr(os, "open", read_only)
+    return lambda: monkeypatch.setattr(os, "open", read_only)
+
+
+def test_a_half_saved_file_that_cannot_be_put_back_is_read_as_it_was(
+    path, original, tmp_path, not_writable, monkeypatch
+):
+    before = path.read_bytes()
+    half, journal = interrupted(path)
+    not_writable()
     with pytest.raises(nwb.FilePermissionError, match="interrupted, and it may not be written to"):
+        nwb.recover(path)
+    with pytest.raises(nwb.FilePermissionError, match="interrupted, and it may not be written to"):
+        nwb.open(path, "r+")
+    with nwb.open(path) as session:
+        (problem,) = session.problems
+        assert (problem.rule, problem.severity) == ("interrupted", "warning")
+        assert "a save was interrupted: this is the file as it was before" in problem.message
+        assert nwb.diff(original, session) == []
+        with nwb.open(original) as other:
+            movie = next(iter(session.acquisition))
+            np.testing.assert_array_equal(
+                session.acquisition[movie].data[:], other.acquisition[movie].data[:]
+            )
+        copy = nwb.write(session, tmp_path / "copy.nwb")
+    assert copy.read_bytes() == before
+    assert [one.rule for one in nwb.validate(path) if one.path == "/"] == ["interrupted"]
+    assert nwb.diff(original, nwb.read(path)) == []
+    assert (path.read_bytes(), journal_path(path).read_bytes()) == (half, journal)
+    journal_path(path).write_bytes(flipped(journal, 5000))
+    with pytest.raises(nwb.FileAccessError, match="not whole: it was synced up to byte"):
         nwb.open(path)
+
+
+def test_every_part_of_a_half_saved_file_is_that_of_before(path):
+    before = path.read_bytes()
+    half, _ = interrupted(path)
+    random = np.random.default_rng(5)
+    differing = np.flatnonzero(
+        np.frombuffer(before, "u1") != np.frombuffer(half[: len(before)], "u1")
+    )
+    assert len(differing) > 100
+    assert len(half) > len(before)
+    with BeforeSave(str(path), str(path)) as stream:
+        assert stream.read() == before
+        assert stream.seek(0, os.SEEK_END) == len(before)
+        assert stream.read(3) == b""
+        for start in (*random.choice(differing, 200), len(before) - 5, 0, 4, len(before) + 9):
+            size = int(random.integers(1, 20_000))
+            stream.seek(max(0, int(start) - int(random.integers(9))))
+            at = stream.tell()
+            assert stream.read(size) == before[at : at + size]
+        edit_waits = editing.FileLock(str(path), write=True)
+        assert not edit_waits.take(str(path))  # nobody puts it back meanwhile
+        edit_waits.close()
+    assert nwb.recover(path) is True
+
+
+def test_a_journal_that_cannot_be_removed_is_left_over(path, monkeypatch):
+    before = path.read_bytes()
+    interrupted(path)
+    real = Path.unlink
+
+    def unlink(name, *rest, **keywords):
+        if name == journal_path(path):
+            raise PermissionError(13, "Permission denied")
+        real(name, *rest, **keywords)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlink)
+        nwb.open(path).close()
+    assert path.read_bytes() == before
+    assert journal_path(path).exists()
+    with nwb.open(path, "r+") as session:
+        change(session)
+        session.save()
+    assert not journal_path(path).exists()
 
 
 def test_recover_on_the_command_line(path, capsys):

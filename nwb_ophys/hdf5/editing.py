@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import h5py
@@ -33,7 +34,7 @@ from nwb_ophys.hdf5.journal import (
 )
 from nwb_ophys.hdf5.locking import WAIT, FileLock, locked, wait_for
 
-__all__ = ["Edit", "recover_file"]
+__all__ = ["Edit", "being_saved", "journal_of", "recover_file"]
 
 PAGE: Final = 4096
 _ROOM: Final = 1 << 26
@@ -364,20 +365,10 @@ def recover_file(path: str, file: str) -> bool:
         mark = carried_id(lock.descriptor)
         if mark is None:  # whoever saved it has ended well meanwhile
             return False
-        journal = find_journal(path, mark)
-        if journal is None and is_early(lock.descriptor):
+        journal = journal_of(path, file, mark, lock.descriptor)
+        if journal is None:
             put_signature_back(lock.descriptor)
             return True
-        if journal is None:
-            other = journal_path(path).exists()
-            raise FileAccessError(
-                "a save of this file was interrupted, and the journal with its old content "
-                f"(id {mark.hex()}) is not in its folder"
-                + (": the one there is of another save, or its beginning is damaged" * other),
-                file=file,
-                hint=f"put the journal, {journal_path(path).name}, back beside it, or take the "
-                "file from a backup",
-            )
         try:
             roll_back(lock.descriptor, journal, file)
         except OSError as error:
@@ -391,6 +382,28 @@ def recover_file(path: str, file: str) -> bool:
         return True
     finally:
         lock.close()
+
+
+def journal_of(path: str, file: str, mark: bytes, descriptor: int) -> Path | None:
+    """Find the journal that a file needs; None where it is gone, and nothing was overwritten yet.
+
+    Raises
+    ------
+    FileAccessError
+        Where it is not to be found.
+    """
+    journal = find_journal(path, mark)
+    if journal is None and not is_early(descriptor):
+        other = journal_path(path).exists()
+        raise FileAccessError(
+            "a save of this file was interrupted, and the journal with its old content "
+            f"(id {mark.hex()}) is not in its folder"
+            + (": the one there is of another save, or its beginning is damaged" * other),
+            file=file,
+            hint=f"put the journal, {journal_path(path).name}, back beside it, or take the "
+            "file from a backup",
+        )
+    return journal
 
 
 def being_saved(path: str, file: str) -> Exception:

@@ -36,6 +36,7 @@ __all__ = [
     "journal_path",
     "put_signature_back",
     "roll_back",
+    "whole_records",
 ]
 
 MARK: Final = JOURNAL_MARK
@@ -330,10 +331,13 @@ def _records(path: Path, mark: bytes) -> Iterator[tuple[int, bytes]]:
             yield at, data
 
 
-def _check_whole(path: Path, mark: bytes, file: str, *, needed: bool) -> None:
-    """Tell the end of a journal that was never wholly written from a damage.
+def whole_records(
+    path: Path, mark: bytes, file: str, *, needed: bool
+) -> list[tuple[int, int, int]]:
+    """List the old content in a journal: where it was, its length, and where the journal has it.
 
-    What comes after such an end was never overwritten, as it would have been synced before.
+    What comes after an end that was never wholly written was never overwritten, as it would have
+    been synced before.
 
     Parameters
     ----------
@@ -343,20 +347,28 @@ def _check_whole(path: Path, mark: bytes, file: str, *, needed: bool) -> None:
         The file, for messages.
     needed
         Whether the file says that the journal was synced once, so that its beginning was.
+
+    Raises
+    ------
+    FileAccessError
+        Where the journal is damaged, or was cut.
     """
-    whole = _HEADER + sum(_RECORD.size + len(data) for _, data in _records(path, mark))
+    whole, found = _HEADER, []
+    for at, data in _records(path, mark):
+        found.append((at, len(data), whole + _RECORD.size))
+        whole += _RECORD.size + len(data)
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         stream.seek(_SYNCED_AT)
         synced = _decode_synced(mark, stream.read(len(_encode_synced(mark, 0))))
     if whole >= max(synced, _HEADER + needed):
-        return
-    found = f"it was synced up to byte {synced:,}, and " if synced else "it "
+        return found
+    how = f"it was synced up to byte {synced:,}, and " if synced else "it "
     cut = size < max(synced, _HEADER + needed)
-    found += f"ends at byte {size:,}" if cut else f"is damaged at byte {whole:,}"
+    how += f"ends at byte {size:,}" if cut else f"is damaged at byte {whole:,}"
     raise FileAccessError(
         f"a save of this file was interrupted, and the journal {path.name}, with the old content "
-        f"of what was overwritten, is not whole: {found}; nothing was put back",
+        f"of what was overwritten, is not whole: {how}; nothing was put back",
         file=file,
         hint=f"put a whole copy of {path.name} beside the file and open it again, or take the file "
         "from a backup",
@@ -393,7 +405,7 @@ def roll_back(descriptor: int, journal: Path, file: str) -> None:
         )
     # The id stays in the file to the end, so that all this can be begun again.
     at, mark = header.signature_at, header.mark
-    _check_whole(journal, mark, file, needed=os.pread(descriptor, 3, at) == MARK)
+    whole_records(journal, mark, file, needed=os.pread(descriptor, 3, at) == MARK)
     for offset, data in _records(journal, mark):
         if offset + len(data) > header.size:
             data = data[: header.size - offset]
@@ -408,7 +420,8 @@ def roll_back(descriptor: int, journal: Path, file: str) -> None:
     sync(descriptor)
     with suppress(OSError), open(journal, "ab") as stream:
         stream.write(_done(header))
-    journal.unlink(missing_ok=True)
+    with suppress(OSError):  # its folder may not be written to; the file needs it no more
+        journal.unlink()
 
 
 def _set_aside(path: Path) -> None:

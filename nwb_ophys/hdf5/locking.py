@@ -44,7 +44,12 @@ class FileLock:
     def __init__(self, path: str, *, write: bool = False) -> None:
         flags = (os.O_RDWR if write else os.O_RDONLY) | getattr(os, "O_BINARY", 0)
         self.descriptor = -1
-        self.descriptor = os.open(path, flags)
+        try:
+            self.descriptor = os.open(path, flags)
+        except OSError as error:
+            if error.errno == errno.EROFS:  # on a disk that is read-only
+                raise PermissionError(error.errno, error.strerror, path) from error
+            raise
 
     def share(self) -> bool:
         """Take the lock of a reader; tell whether it was free. Systems without locks have it."""

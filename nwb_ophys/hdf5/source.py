@@ -118,18 +118,25 @@ class Source:
         self._object: IO[bytes] | bytes | None = None
         self._file: h5py.File | None = None
         self._headers: Headers | None = None
-        self._lock: FileLock | None = None
+        self._lock: FileLock | IO[bytes] | None = None
         self._suspended = False
         self.lent = False
         """Whether a save reads and writes through the handle just now."""
+        self.half_saved = False
+        """Whether this is how the file was before a save that was interrupted, and is no more."""
         self.place_of: Callable[[str], str | None] | None = None
         """Where objects lie that a save has moved, by the paths that they are known by."""
         if isinstance(target, (str, os.PathLike)):
             self.path: str | None = os.path.abspath(os.fspath(target))
             self.file = os.fspath(target)
-            self._file, self._lock = _open_path(self.path, self.file)
-            self.identity = Identity.of(self.path)
-            _OPEN.add(self)
+            try:
+                self._file, self._lock = _open_path(self.path, self.file)
+            except FilePermissionError:
+                if mode != "r" or not self._open_half_saved(self.path):
+                    raise
+            else:
+                self.identity = Identity.of(self.path)
+                _OPEN.add(self)
         else:
             self.path = None
             self.file = name or str(getattr(target, "name", "<file object>"))
@@ -139,6 +146,21 @@ class Source:
         self.bounds = self.folder
         if self.path is not None:
             self.siblings[os.path.realpath(self.path)] = self
+
+    def _open_half_saved(self, path: str) -> bool:
+        """Open a file that cannot be put back as it was before; tell whether it is such a one."""
+        from nwb_ophys.hdf5.overlay import BeforeSave
+
+        try:
+            with open(path, "rb") as stream:
+                self.half_saved = _check_signature(stream, self.file)
+        except OSError:
+            return False
+        if self.half_saved:
+            before: Any = BeforeSave(path, self.file)
+            self.path, self._object, self._lock = None, before, before
+            self._file = _open_object(before, self.file)
+        return self.half_saved
 
     @classmethod
     def reopened(cls, path: str, identity: Identity, external: ExternalPolicy) -> Source:

@@ -87,6 +87,9 @@ class Session:
         source.resolver = self.resolve
         root = root_of(source)
         self.root: Any = self._make(root, NWBFile)
+        if source.half_saved:
+            message = "a save was interrupted: this is the file as it was before, by its journal"
+            self.problem("/", "", "interrupted", message, "warning")
 
     @property
     def file(self) -> str:
