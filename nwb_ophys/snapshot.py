@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.nodes import Node, root_of
@@ -47,7 +47,7 @@ def opened(target: Target) -> Iterator[Node]:
         finally:
             source.close()
         return
-    from nwb_ophys.mapper.plan import make_plan
+    from nwb_ophys.mapper.planning import make_plan
     from nwb_ophys.models.file import NWBFile
 
     if not isinstance(target, NWBFile):
@@ -79,18 +79,13 @@ def _write(plan: Plan, path: Path) -> None:
 
 def _refuse_streams(plan: Plan) -> None:
     from nwb_ophys.authored import is_stream
-    from nwb_ophys.layout import layout_of
 
-    fields: list[tuple[str, Any, str]] = [
-        (one.path, one.model, one.field.name) for one in plan.fields
+    given = [(one.path, one.name, one.value) for one in plan.arrays]
+    given += [
+        (one.path, one.field.name, one.model.__dict__.get(one.field.name)) for one in plan.fields
     ]
-    fields += [
-        (one.path, one.model, name)
-        for one in plan.new
-        for name in layout_of(type(one.model)).fields
-    ]
-    for path, model, name in fields:
-        if is_stream(model.__dict__.get(name)):
+    for path, name, value in given:
+        if is_stream(value):
             raise SchemaError(
                 "an iterator of blocks can be read only once, and is needed when the session is "
                 "written",

@@ -13,7 +13,8 @@ from typing import Any
 from nwb_ophys.authored import Chunks, Compression, Storage
 from nwb_ophys.errors import FileAccessError, NWBError, SchemaError
 from nwb_ophys.hdf5.atomic import check_target
-from nwb_ophys.mapper.plan import ExternalLink, make_plan
+from nwb_ophys.mapper.plan import ExternalLink
+from nwb_ophys.mapper.planning import make_plan
 from nwb_ophys.mapper.saving import save_as
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.file import NWBFile

@@ -403,7 +403,7 @@ def test_what_is_not_changed_is_not_looked_at(
         looked.append(model.hdf5_path)
         return iter(())
 
-    monkeypatch.setattr("nwb_ophys.mapper.plan.broken_rules", note)
+    monkeypatch.setattr("nwb_ophys.mapper.checking.broken_rules", note)
     with nwb.open(broken) as session:
         if touched:
             for model in session.walk():

@@ -19,12 +19,21 @@ from small import frames, small_file, small_session
 
 import nwb_ophys as nwb
 from nwb_ophys.hdf5 import guarding
-from nwb_ophys.hdf5.guarding import check_write, guarded
+from nwb_ophys.hdf5.guarding import check_write, guarded, made_in_memory
+from nwb_ophys.testing.h5compare import differences
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return small_file(tmp_path / "small.nwb")
+
+
+def streaming_session() -> nwb.NWBFile:
+    """Make a session that is not made in memory, as its stream may be of any size."""
+    session = small_session()
+    blocks = iter([np.zeros(3)])
+    session.acquisition.add(nwb.TimeSeries(name="stream", data=blocks, unit="V", rate=1.0))
+    return session
 
 
 class Failing(io.FileIO):
@@ -80,6 +89,25 @@ def test_a_write_that_works(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file["group7/data"], frames())
 
 
+def test_a_file_made_in_memory_is_as_any_other(tmp_path: Path) -> None:
+    for make in (guarded, made_in_memory):
+        (tmp_path / make.__name__).touch()
+        with make(tmp_path / make.__name__) as file:
+            fill(file)
+    assert differences(tmp_path / "guarded", tmp_path / "made_in_memory") == []
+
+
+def test_nothing_is_written_of_a_file_in_memory_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").touch()
+    with (
+        pytest.raises(ValueError, match="stop"),
+        made_in_memory(tmp_path / "a.h5") as file,
+    ):
+        fill_and_raise(file, ValueError("stop"))
+    assert not file
+    assert (tmp_path / "a.h5").read_bytes() == b""
+
+
 def test_every_write_may_fail(tmp_path: Path, failing: type[Failing]) -> None:
     total = count_writes(tmp_path, failing)
     assert total > 20
@@ -113,12 +141,17 @@ def test_long_writes_stop_at_once(tmp_path: Path, failing: type[Failing]) -> Non
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("number", [errno.EIO, errno.EFBIG, errno.EDQUOT])
-def test_the_reason_is_told(path: Path, failing: type[Failing], number: int) -> None:
+def test_the_reason_is_told(
+    path: Path, failing: type[Failing], number: int, in_memory: bool
+) -> None:
     before = path.read_bytes()
-    failing.left, failing.error = 30, OSError(number, os.strerror(number))
+    session = small_session() if in_memory else streaming_session()
+    failing.left = 0 if in_memory else 30
+    failing.error = OSError(number, os.strerror(number))
     with pytest.raises(nwb.FileAccessError, match=os.strerror(number)) as caught:
-        nwb.write(small_session(), path, overwrite=True)
+        nwb.write(session, path, overwrite=True)
     assert caught.value.file == str(path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["small.nwb"]
@@ -151,7 +184,7 @@ def test_an_interrupt_within_a_write_of_hdf5(path: Path, failing: type[Failing])
     before = path.read_bytes()
     failing.left, failing.error = 30, KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        nwb.write(small_session(), path, overwrite=True)
+        nwb.write(streaming_session(), path, overwrite=True)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["small.nwb"]
 
@@ -215,9 +248,11 @@ def test_a_real_limit_leaves_the_interpreter_whole(path: Path, kind: str, limit:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize("series", [4, 6])
 @pytest.mark.parametrize("delay", [0.0, 0.003, 0.01, 0.03, 0.06])
-def test_interrupts_at_any_moment(path: Path, delay: float) -> None:
-    # Most of this time is spent in HDF5, which calls the guard, where an interrupt then surfaces.
+def test_interrupts_at_any_moment(path: Path, delay: float, series: int) -> None:
+    # Six are too many to be made in memory, so that HDF5 calls the guard, where an interrupt
+    # then surfaces.
     code = """
         import sys, signal
         import numpy as np
@@ -225,7 +260,7 @@ def test_interrupts_at_any_moment(path: Path, delay: float) -> None:
         from small import small_session
         session = small_session()
         noise = np.random.default_rng(0).integers(0, 1 << 15, (200, 128, 128), np.int16)
-        for number in range(4):
+        for number in range(int(sys.argv[3])):
             session.acquisition.add(
                 nwb.TimeSeries(name=f"n{number}", data=noise, unit="V", rate=1.0)
             )
@@ -237,7 +272,7 @@ def test_interrupts_at_any_moment(path: Path, delay: float) -> None:
             print("interrupted")
     """
     before = path.read_bytes()
-    done = run(code, path, delay)
+    done = run(code, path, delay, series)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "interrupted\n"
     assert path.read_bytes() == before
@@ -250,7 +285,7 @@ def test_a_failure_that_is_remembered_until_the_end(path: Path) -> None:
         import errno, io, sys
         import nwb_ophys as nwb
         from nwb_ophys.hdf5 import guarding
-        from small import small_session
+        from test_guarding import streaming_session
 
         class Full(io.FileIO):
             left, error = 30, OSError(errno.ENOSPC, "full")
@@ -263,7 +298,7 @@ def test_a_failure_that_is_remembered_until_the_end(path: Path) -> None:
 
         guarding.io.FileIO = Full
         try:
-            nwb.write(small_session(), sys.argv[1], overwrite=True)
+            nwb.write(streaming_session(), sys.argv[1], overwrite=True)
         except nwb.FileAccessError as error:
             sys.kept = error
             print(error.__cause__)

@@ -4,6 +4,9 @@ Where a write fails, on a full disk for one, HDF5 can neither close the file nor
 interpreter crashes when it ends. So HDF5 writes through a file object of ours. It records the first
 failure; what HDF5 writes after that goes into memory, as far as it is structure that HDF5 may want
 to read again, and the file is closed in good order before the failure is raised.
+
+A small new file is made in memory instead, where nothing fails, and written in one piece. That is
+faster too: HDF5 writes each of its structures by itself.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from typing import Any
 import h5py
 from h5py import h5f, h5fd, h5p
 
-__all__ = ["Guard", "check_write", "guarded", "interrupts_held"]
+__all__ = ["Guard", "check_write", "guarded", "interrupts_held", "made_in_memory"]
 
 _STRUCTURE = 1 << 20
 """The most bytes that HDF5 writes of its own structures at once; longer writes are data."""
 _ROOM = 1 << 28
 """The most bytes that are held in memory after a failure."""
+_GROWTH = 1 << 20
+"""The bytes by which a file that is made in memory grows."""
 
 
 class Guard:
@@ -203,15 +208,43 @@ def guarded(
         raise guard.failure
 
 
+@contextmanager
+def made_in_memory(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Make a small HDF5 file, which is written at the end of the block if that ends well.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written.
+    """
+    access = _access_properties()
+    access.set_fapl_core(_GROWTH, False)
+    with h5py.File(h5f.create(os.fsencode(path), h5f.ACC_TRUNC, None, access)) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()
+    guard = Guard(path)
+    guard.write(image)
+    guard.close()
+    if guard.failure is not None:
+        raise guard.failure
+
+
+def _access_properties() -> Any:
+    access = h5p.create(h5p.FILE_ACCESS)
+    # As h5py has it: later releases of HDF5 begin with newer formats, which keep times.
+    access.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_LATEST)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    return access
+
+
 def _open(path: str | os.PathLike[str], guard: Guard, creation: Any, access: Any) -> h5py.File:
     if access is None:
-        own = h5p.create(h5p.FILE_ACCESS)
-        # As h5py has it: later releases of HDF5 begin with newer formats, which keep times.
-        own.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_LATEST)
+        own = _access_properties()
     else:
         own = access.copy()
-    try:
         own.set_fclose_degree(h5f.CLOSE_STRONG)
+    try:
         own.set_fileobj_driver(h5fd.fileobj_driver, guard)
         raw = os.fsencode(path)
         if os.path.getsize(path):

@@ -67,14 +67,15 @@ def store_array(
     dataset = h5d.create(group, raw, stored, layout.space, layout.plist)
     if not array.size:
         return dataset
-    with _progress(raw, array.nbytes, storage) as report:
-        if layout.plist is _PLAIN and array.dtype.kind in "biufcV":
-            mtype = type_of(array.dtype, logical=True)
-            dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(array), mtype=mtype)
-            report(array.nbytes)
-        else:
-            with ChunkWriter(dataset, fresh=True, stable=True, report=report) as writer:
-                writer.write(0, array)
+    if layout.plist is _PLAIN and array.dtype.kind in "biufcV" and array.nbytes <= _LONG:
+        mtype = type_of(array.dtype, logical=True)
+        dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(array), mtype=mtype)
+        return dataset
+    with (
+        _progress(raw, array.nbytes, storage) as report,
+        ChunkWriter(dataset, fresh=True, stable=True, report=report) as writer,
+    ):
+        writer.write(0, array)
     return dataset
 
 

@@ -9,20 +9,14 @@ from nwb_ophys.children import Children
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.pending import Pending
 from nwb_ophys.layout import layout_of
-from nwb_ophys.mapper.plan import (
-    ExternalLink,
-    Plan,
-    SetField,
-    changed_fields,
-    join,
-    make_plan,
-    same_attributes,
-)
+from nwb_ophys.mapper.modified import changed_fields
+from nwb_ophys.mapper.plan import ExternalLink, Plan, SetField, join
+from nwb_ophys.mapper.planning import make_plan
 from nwb_ophys.mapper.session import Session
 from nwb_ophys.models.file import NWBFile
 from nwb_ophys.storage import Array, Value
 
-__all__ = ["Change", "discard", "is_modified", "list_changes"]
+__all__ = ["Change", "discard", "list_changes"]
 
 
 class Change(NamedTuple):
@@ -113,15 +107,6 @@ def _rows(pending: Pending) -> str:
     if pending.grows:
         said.append(f"append {pending.shape[0] - pending.stored_rows} rows")
     return ", and ".join(said) + ("," if len(said) > 1 else "")
-
-
-def is_modified(session: Session) -> bool:
-    """Tell whether anything was changed, arrays and lists in memory included."""
-    return session.is_changed or any(
-        next(changed_fields(model), None) is not None
-        or (model._attrs is not None and not same_attributes(model))
-        for model in session.loaded(session.source)
-    )
 
 
 def discard(session: Session) -> None:

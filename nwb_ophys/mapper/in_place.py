@@ -11,7 +11,7 @@ from nwb_ophys.hdf5.editing import Edit
 from nwb_ophys.hdf5.guarding import interrupts_held
 from nwb_ophys.hdf5.nodes import node_at
 from nwb_ophys.hdf5.source import Identity, Source
-from nwb_ophys.mapper.plan import make_plan
+from nwb_ophys.mapper.planning import make_plan
 from nwb_ophys.mapper.relinking import find_relinking, removed_objects
 from nwb_ophys.mapper.saving import carry_out
 from nwb_ophys.mapper.session import Session

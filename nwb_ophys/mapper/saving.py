@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h5py
 
-from nwb_ophys.authored import Storage
+from nwb_ophys.authored import Storage, is_stream, plain
 from nwb_ophys.errors import LinkError, SchemaError
 from nwb_ophys.hdf5.atomic import replacing
 from nwb_ophys.hdf5.bytewise import copy_synced
@@ -21,7 +21,7 @@ from nwb_ophys.hdf5.copying import (
     copy_user_block,
     creation_properties,
 )
-from nwb_ophys.hdf5.guarding import guarded
+from nwb_ophys.hdf5.guarding import guarded, made_in_memory
 from nwb_ophys.hdf5.nodes import objects_below, root_of
 from nwb_ophys.hdf5.opening import external_files
 from nwb_ophys.hdf5.source import Source
@@ -33,6 +33,9 @@ from nwb_ophys.registry import is_generated
 from nwb_ophys.specs import Namespace
 
 __all__ = ["carry_out", "repack_file", "save_as", "write_plan"]
+
+_SMALL: Final = 1 << 25
+"""The most bytes of arrays in a new file that is made in memory."""
 
 
 def save_as(plan: Plan, target: Path, storage: Storage) -> None:
@@ -61,7 +64,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
     session = plan.session
     folder = str(target.parent)
     if session is None:
-        with guarded(temporary) as file:
+        with made_in_memory(temporary) if _is_small(plan) else guarded(temporary) as file:
             carry_out(plan, file, folder, storage)
             write_specifications(file, _extensions(plan))
         return
@@ -150,6 +153,16 @@ def repack_file(origin: Path, target: Path, relocate: Any = None) -> None:
                 user_block=False,
             )
         copy_user_block(str(origin), str(temporary), plist.get_userblock())
+
+
+def _is_small(plan: Plan) -> bool:
+    """Tell whether an authored session takes little room, as far as its arrays tell."""
+    if plan.grafts:
+        return False
+    values = [plain(array.value) for array in plan.arrays]
+    return not any(map(is_stream, values)) and (
+        sum(getattr(value, "nbytes", 0) for value in values) <= _SMALL
+    )
 
 
 def _extensions(plan: Plan) -> dict[str, Namespace]:

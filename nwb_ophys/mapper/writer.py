@@ -22,7 +22,8 @@ from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.hdf5.values import encode_text, has_references
 from nwb_ophys.layout import FieldLayout, Layout, layout_of
-from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join, objects_in
+from nwb_ophys.mapper.checking import objects_in
+from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.specs import packed_namespaces

@@ -411,7 +411,7 @@ class NWBFile(NWBContainer, schema="core"):
         session = None if self._binding is None else self._binding.session
         if session is None or session.source.mode != "r+":
             return
-        from nwb_ophys.mapper.changes import is_modified
+        from nwb_ophys.mapper.modified import is_modified
 
         if is_modified(session):
             import warnings

@@ -12,7 +12,7 @@ import numpy as np
 from nwb_ophys import models as nwb
 from nwb_ophys.dtypes import Dims, DTypeSpec
 from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.mapper.plan import objects_in
+from nwb_ophys.mapper.checking import objects_in
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
 from nwb_ophys.testing.sessions import stamp, start_session
