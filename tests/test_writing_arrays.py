@@ -207,8 +207,10 @@ def test_the_file_is_the_same_every_time(
         offsets.append([(one.chunk_offset, one.byte_offset, one.size) for one in info])
         same(dataset, array)
     assert offsets[0] == offsets[1] == offsets[2]
-    stored = sorted(offsets[0], key=lambda one: one[1])
-    assert [one[0] for one in stored] == sorted(one[0] for one in offsets[0])
+    # In their order, but for smaller ones at the end: HDF5 puts those into gaps that they fit.
+    whole = [one for one in offsets[0] if one[0][0] + 17 <= 3000]
+    stored = sorted(whole, key=lambda one: one[1])
+    assert [one[0] for one in stored] == sorted(one[0] for one in whole)
 
 
 # -- how it is stored --------------------------------------------------------------------------
