@@ -13,9 +13,9 @@ from h5py import h5a
 
 from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored
+from nwb_ophys.hdf5.external import external_files
 from nwb_ophys.hdf5.kinds import kind_of
 from nwb_ophys.hdf5.nodes import LinkRecord, Node
-from nwb_ophys.hdf5.opening import external_files
 from nwb_ophys.hdf5.unresolved import unresolved
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 from nwb_ophys.shown import described, target_of

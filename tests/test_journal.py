@@ -18,8 +18,9 @@ from killing import change
 import nwb_ophys as nwb
 from nwb_ophys import cli
 from nwb_ophys.hdf5 import editing
-from nwb_ophys.hdf5.journal import MARK, SIGNATURE, journal_path
+from nwb_ophys.hdf5.journal import MARK, journal_path
 from nwb_ophys.hdf5.overlay import BeforeSave
+from nwb_ophys.hdf5.signature import SIGNATURE
 from nwb_ophys.testing import write_fixture
 
 

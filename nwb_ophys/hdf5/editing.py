@@ -19,7 +19,6 @@ from nwb_ophys.errors import FileAccessError, FileChangedError, FilePermissionEr
 from nwb_ophys.hdf5.guarding import Guard, guarded
 from nwb_ophys.hdf5.journal import (
     LARGEST,
-    SIGNATURE,
     Journal,
     carried_id,
     find_journal,
@@ -33,6 +32,7 @@ from nwb_ophys.hdf5.journal import (
     write_all,
 )
 from nwb_ophys.hdf5.locking import WAIT, FileLock, locked, wait_for
+from nwb_ophys.hdf5.signature import SIGNATURE
 
 __all__ = ["Edit", "being_saved", "journal_of", "recover_file"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .boxes import Block
 from .chunks import ChunkError, Chunks, has_fill_value
 from .codecs import FILTERS
-from .opening import external_files
+from .external import external_files
 from .raw import RawFile
 from .values import type_of
 

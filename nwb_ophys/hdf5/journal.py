@@ -23,10 +23,9 @@ from typing import Any, Final
 
 from nwb_ophys.errors import FileAccessError, FilePermissionError
 from nwb_ophys.hdf5.atomic import sync_folder
-from nwb_ophys.hdf5.source import EARLY_MARK, JOURNAL_MARK, SIGNATURE, USER_BLOCKS
+from nwb_ophys.hdf5.signature import EARLY_MARK, JOURNAL_MARK, SIGNATURE, USER_BLOCKS
 
 __all__ = [
-    "SIGNATURE",
     "Header",
     "Journal",
     "carried_id",

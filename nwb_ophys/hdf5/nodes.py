@@ -14,7 +14,7 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o
 
 from nwb_ophys.errors import ClosedError, DataError, LinkError, MemberNotFoundError, NWBError
-from nwb_ophys.hdf5.opening import external_files, lies_beside, open_beside
+from nwb_ophys.hdf5.external import external_files, lies_beside, open_beside
 from nwb_ophys.hdf5.raw import RawFile
 from nwb_ophys.hdf5.source import Identity, Source
 from nwb_ophys.hdf5.values import Pointer, decode_text, encode_text, read_attribute, region_pointer

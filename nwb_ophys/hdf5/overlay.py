@@ -10,7 +10,7 @@ from typing import Any
 from nwb_ophys.hdf5.editing import being_saved, journal_of
 from nwb_ophys.hdf5.journal import MARK, carried_id, find_signature, read_header, whole_records
 from nwb_ophys.hdf5.locking import WAIT, FileLock, wait_for
-from nwb_ophys.hdf5.source import SIGNATURE
+from nwb_ophys.hdf5.signature import SIGNATURE
 
 __all__ = ["BeforeSave"]
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import os
-import stat
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,42 +11,21 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import h5py
 
-from nwb_ophys.errors import (
-    ClosedError,
-    FileAccessError,
-    FileChangedError,
-    FileIsFolderError,
-    FileLockedError,
-    FileMissingError,
-    FilePermissionError,
-    NotNWBError,
-)
+from nwb_ophys.errors import ClosedError, FileChangedError, FilePermissionError
 from nwb_ophys.hdf5.headers import Headers
-from nwb_ophys.hdf5.locking import WAIT, FileLock, wait_for
+from nwb_ophys.hdf5.locking import FileLock
+from nwb_ophys.hdf5.opening import open_object, open_path, opening_error
 from nwb_ophys.hdf5.raw import RawFile
+from nwb_ophys.hdf5.signature import check_signature
 
 if TYPE_CHECKING:
     from nwb_ophys.hdf5.nodes import Node
 
-__all__ = [
-    "EARLY_MARK",
-    "JOURNAL_MARK",
-    "SIGNATURE",
-    "USER_BLOCKS",
-    "ExternalPolicy",
-    "Identity",
-    "Mode",
-    "Source",
-]
+__all__ = ["ExternalPolicy", "Identity", "Mode", "Source"]
 
 ExternalPolicy = Literal["folder", "all", "none"]
 """Which other files may be opened on behalf of a file: those below its folder, all, none."""
 Mode = Literal["r", "r+"]
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-JOURNAL_MARK, EARLY_MARK = b"\x89NW", b"\x89Nw"
-"""What stands in place of the signature while a file is saved in place: see `journal`."""
-USER_BLOCKS = (0, *(512 << shift for shift in range(12)))
 
 
 class Identity(NamedTuple):
@@ -72,7 +48,7 @@ class Identity(NamedTuple):
         try:
             status = os.stat(path)
         except OSError as error:
-            raise _explained(error, path) from error
+            raise opening_error(error, path) from error
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
@@ -130,7 +106,7 @@ class Source:
             self.path: str | None = os.path.abspath(os.fspath(target))
             self.file = os.fspath(target)
             try:
-                self._file, self._lock = _open_path(self.path, self.file)
+                self._file, self._lock = open_path(self.path, self.file)
             except FilePermissionError:
                 if mode != "r" or not self._open_half_saved(self.path):
                     raise
@@ -141,7 +117,7 @@ class Source:
             self.path = None
             self.file = name or str(getattr(target, "name", "<file object>"))
             self._object = target
-            self._file = _open_object(target, self.file)
+            self._file = open_object(target, self.file)
         self.folder = os.path.dirname(os.path.abspath(self.file))
         self.bounds = self.folder
         if self.path is not None:
@@ -153,13 +129,13 @@ class Source:
 
         try:
             with open(path, "rb") as stream:
-                self.half_saved = _check_signature(stream, self.file)
+                self.half_saved = check_signature(stream, self.file)
         except OSError:
             return False
         if self.half_saved:
             before: Any = BeforeSave(path, self.file)
             self.path, self._object, self._lock = None, before, before
-            self._file = _open_object(before, self.file)
+            self._file = open_object(before, self.file)
         return self.half_saved
 
     @classmethod
@@ -201,7 +177,7 @@ class Source:
                     hint="read what you need inside the `with` block, or use nwb_ophys.read",
                 )
             self.check_unchanged()
-            self._file, self._lock = _open_path(self.path, self.file)
+            self._file, self._lock = open_path(self.path, self.file)
             self._suspended = False
         return self._file.id
 
@@ -280,7 +256,7 @@ class Source:
         assert self.path is not None
         with self.lock:
             self.suspend()
-            self._file, self._lock = _open_path(self.path, self.file)
+            self._file, self._lock = open_path(self.path, self.file)
             self._suspended = False
             self.identity = Identity.of(self.path)
 
@@ -378,112 +354,3 @@ def check_identity(path: str, file: str, expected: Identity) -> None:
             file=file,
             hint="open it again",
         )
-
-
-def _open_path(path: str, file: str) -> tuple[h5py.File, FileLock]:
-    """Open a file and hold its lock, once what an interrupted save left there is rolled back."""
-    try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            raise FileIsFolderError(
-                "expected an NWB file, found a folder", file=file, hint="name a file inside it"
-            )
-        lock = FileLock(path)
-        try:
-            if not lock.share():
-                _wait_for_save(lock, path, file)
-            with open(lock.descriptor, "rb", closefd=False) as stream:
-                interrupted = _check_signature(stream, file)
-            if not interrupted:
-                return h5py.File(path, "r"), lock
-        except BaseException:
-            lock.close()
-            raise
-        lock.close()
-    except OSError as error:
-        raise _explained(error, file) from error
-    from nwb_ophys.hdf5.editing import recover_file
-
-    recover_file(path, file)
-    return _open_path(path, file)
-
-
-def _wait_for_save(lock: FileLock, path: str, file: str) -> None:
-    from nwb_ophys.hdf5.editing import being_saved
-    from nwb_ophys.hdf5.journal import journal_path
-
-    if not wait_for(lock.share, WAIT if journal_path(path).exists() else 0):
-        raise being_saved(path, file)
-
-
-def _open_object(target: IO[bytes] | bytes, file: str) -> h5py.File:
-    stream = io.BytesIO(target) if isinstance(target, bytes) else target
-    try:
-        if _check_signature(stream, file):
-            raise NotNWBError(
-                "a save of this file was interrupted, and its journal is needed to put it back",
-                file=file,
-                hint="open it by its path, where its journal lies beside it",
-            )
-        if isinstance(target, bytes):
-            return h5py.File(h5py.h5f.open_file_image(target))
-        return h5py.File(target, "r")
-    except OSError as error:
-        raise _explained(error, file) from error
-
-
-def _check_signature(stream: IO[bytes], file: str) -> bool:
-    """Check that a file is HDF5; tell whether it carries the id of a journal instead of that."""
-    stream.seek(0, os.SEEK_END)
-    size = stream.tell()
-    if not size:
-        raise NotNWBError("expected an NWB file, found an empty one", file=file)
-    for offset in USER_BLOCKS:
-        stream.seek(offset)
-        head = stream.read(len(SIGNATURE))
-        if head == SIGNATURE:
-            return False
-        if head[:3] in (JOURNAL_MARK, EARLY_MARK):
-            return True
-        if len(head) < len(SIGNATURE):
-            break
-    stream.seek(0)
-    raise NotNWBError(
-        f"expected an HDF5 file, found one that begins with {stream.read(16)!r}",
-        file=file,
-        hint="NWB files of version 2 are HDF5 files",
-    )
-
-
-def _explained(error: OSError, file: str) -> FileAccessError | NotNWBError:
-    if isinstance(error, (FileAccessError, NotNWBError)):
-        return error
-    reason = str(error)
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        hint = "remote files are not read: download it, or give an open file object of fsspec"
-        remote = "://" in file
-        return FileMissingError("there is no such file", file=file, hint=hint if remote else None)
-    if isinstance(error, PermissionError):
-        return FilePermissionError(
-            "permission denied", file=file, hint="check the owner and the mode of the file"
-        )
-    if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES) or "lock file" in reason:
-        return FileLockedError(
-            f"the file is locked, most likely by a program that writes to it: {reason}",
-            file=file,
-            hint="close the file there first",
-        )
-    if "already open for write" in reason:
-        return FileAccessError(
-            "another program opened the file to write to it, and has not closed it, or was killed",
-            file=file,
-            hint="close it there; if no program has it open, `h5clear -s FILE` removes the mark",
-        )
-    if "truncated" in reason or "eof" in reason:
-        return NotNWBError(
-            f"the file is truncated: {reason}",
-            file=file,
-            hint="its copying or writing was interrupted; take it from its origin again",
-        )
-    if error.errno is not None:
-        return FileAccessError(f"the file cannot be opened: {reason}", file=file)
-    return NotNWBError(f"the file is no whole HDF5 file: {reason}", file=file)

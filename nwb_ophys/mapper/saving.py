@@ -21,9 +21,9 @@ from nwb_ophys.hdf5.copying import (
     copy_user_block,
     creation_properties,
 )
+from nwb_ophys.hdf5.external import external_files
 from nwb_ophys.hdf5.guarding import guarded, made_in_memory
 from nwb_ophys.hdf5.nodes import objects_below, root_of
-from nwb_ophys.hdf5.opening import external_files
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.mapper.plan import Plan
 from nwb_ophys.mapper.relinking import find_relinking

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from h5py import h5d, h5p, h5s
 
-from nwb_ophys.hdf5.opening import external_files
+from nwb_ophys.hdf5.external import external_files
 from nwb_ophys.hdf5.values import encode_text
 
 __all__ = ["Relocation"]

@@ -1,0 +1,39 @@
+"""What HDF5 files begin with, and what stands there while one is saved in place."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Final
+
+from nwb_ophys.errors import NotNWBError
+
+__all__ = ["EARLY_MARK", "JOURNAL_MARK", "SIGNATURE", "USER_BLOCKS", "check_signature"]
+
+SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
+JOURNAL_MARK, EARLY_MARK = b"\x89NW", b"\x89Nw"
+"""What stands in place of the signature while a file is saved in place: see `journal`."""
+USER_BLOCKS: Final = (0, *(512 << shift for shift in range(12)))
+"""Where the signature may be: after so many bytes that belong to other programs."""
+
+
+def check_signature(stream: IO[bytes], file: str) -> bool:
+    """Check that a file is HDF5; tell whether it carries the id of a journal instead of that."""
+    stream.seek(0, os.SEEK_END)
+    size = stream.tell()
+    if not size:
+        raise NotNWBError("expected an NWB file, found an empty one", file=file)
+    for offset in USER_BLOCKS:
+        stream.seek(offset)
+        head = stream.read(len(SIGNATURE))
+        if head == SIGNATURE:
+            return False
+        if head[:3] in (JOURNAL_MARK, EARLY_MARK):
+            return True
+        if len(head) < len(SIGNATURE):
+            break
+    stream.seek(0)
+    raise NotNWBError(
+        f"expected an HDF5 file, found one that begins with {stream.read(16)!r}",
+        file=file,
+        hint="NWB files of version 2 are HDF5 files",
+    )
