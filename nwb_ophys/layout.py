@@ -52,6 +52,7 @@ class FieldLayout:
     """
 
     __slots__ = (
+        "_accepts",
         "_types",
         "annotation",
         "groups",
@@ -83,6 +84,7 @@ class FieldLayout:
         self.is_list = is_list(self.annotation)
         self.required = not is_optional(self.annotation)
         self._types: tuple[type[Any], ...] | None = None
+        self._accepts: tuple[Any, ...] | None = None
 
     @property
     def types(self) -> tuple[type[Any], ...]:
@@ -98,7 +100,9 @@ class FieldLayout:
         """The model classes it may hold; those to be built at run time are not built yet."""
         if self._types is not None:
             return self._types
-        return named_types(self.annotation, names_of(self.owner), build=False)
+        if self._accepts is None:
+            self._accepts = named_types(self.annotation, names_of(self.owner), build=False)
+        return self._accepts
 
     @property
     def path(self) -> str:
