@@ -171,7 +171,7 @@ def test_a_reader_in_another_process_is_named(path):
 def test_a_save_under_way_makes_others_wait_and_is_named(path, monkeypatch):
     edit = editing.Edit(str(path), str(path))
     try:
-        monkeypatch.setattr("nwb_ophys.hdf5.source.WAIT", 0.05)
+        monkeypatch.setattr("nwb_ophys.hdf5.opening.WAIT", 0.05)
         with pytest.raises(nwb.FileLockedError, match=rf"is being saved by process {os.getpid()}"):
             nwb.open(path)
         with pytest.raises(OSError, match="signature"):

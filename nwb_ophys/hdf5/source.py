@@ -125,14 +125,14 @@ class Source:
 
     def _open_half_saved(self, path: str) -> bool:
         """Open a file that cannot be put back as it was before; tell whether it is such a one."""
-        from nwb_ophys.hdf5.overlay import BeforeSave
-
         try:
             with open(path, "rb") as stream:
                 self.half_saved = check_signature(stream, self.file)
         except OSError:
             return False
         if self.half_saved:
+            from nwb_ophys.hdf5.overlay import BeforeSave
+
             before: Any = BeforeSave(path, self.file)
             self.path, self._object, self._lock = None, before, before
             self._file = open_object(before, self.file)
