@@ -244,6 +244,14 @@ def regions_stay_within_their_tables(region: DynamicTableRegion) -> Iterator[Fin
         )
 
 
+@rule(DynamicTable)
+def regions_lead_to_other_tables(table: DynamicTable) -> Iterator[Finding]:
+    """Columns of regions lead to other tables than their own, where PyNWB would look for ever."""
+    for name, column in table._stored_columns():
+        if isinstance(column, DynamicTableRegion) and column.table is table:
+            yield name, f"expected another table to point into than {table.name!r} itself"
+
+
 @rule(AlignedDynamicTable)
 def categories_are_the_tables(table: AlignedDynamicTable) -> Iterator[Finding]:
     """Every table is listed in ``categories``, and all have the same rows."""

@@ -124,6 +124,11 @@ class Children(MutableMapping[str, T], Generic[T]):
         )
 
     @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever in the mapping, as in those that constructors make."""
+        return not self._items and self._load is None and self._added is None
+
+    @property
     def removed(self) -> frozenset[str]:
         """The names of stored objects that were deleted from the mapping."""
         return frozenset(self._removed or ())

@@ -306,7 +306,7 @@ class Members(Marker):
                 value = ()
             if isinstance(value, Children):
                 # It may be that of another object, which is not to change with this one.
-                return value.copied(accepts)
+                return value if not accepts and value.is_new else value.copied(accepts)
             if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
                 raise ValueError(f"expected objects with names, found {value!r}")
             return Children(value, accepts=accepts)

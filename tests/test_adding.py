@@ -93,7 +93,9 @@ def test_data_are_linked_to(path: Path, tmp_path: Path, empty: nwb.NWBFile) -> N
         data = nwb.link(source.acquisition["movie"].data)
         with pytest.raises(nwb.SchemaError, match="'data': expected only the link, found unit"):
             nwb.TimeSeries(name="s", data=data, unit="photons", rate=1.0)
-        empty.acquisition.add(nwb.TimeSeries(name="s", data=data, rate=1.0))
+        series = empty.acquisition.add(nwb.TimeSeries(name="s", data=data, rate=1.0))
+        np.testing.assert_array_equal(series.data[2:4], frames()[2:4])
+        np.testing.assert_array_equal(np.asarray(series.data), frames())
         target = nwb.write(empty, tmp_path / "out.nwb")
     with h5py.File(target) as file:
         link = file["acquisition/s"].get("data", getlink=True)
@@ -101,6 +103,23 @@ def test_data_are_linked_to(path: Path, tmp_path: Path, empty: nwb.NWBFile) -> N
     with nwb.open(target) as session:
         np.testing.assert_array_equal(session.acquisition["s"].data, frames())
         assert session.acquisition["s"].unit == "n.a."
+
+
+def test_a_link_to_an_object_of_the_same_file_is_a_soft_one(path: Path) -> None:
+    with nwb.open(path, "r+") as session:
+        session.acquisition["movie"].imaging_plane = nwb.link(session.imaging_planes["plane"])
+        session.analysis.add(nwb.link(session.acquisition["movie"]))
+        session.save()
+    with h5py.File(path) as file:
+        for place, target in ((f"{MOVIE}/imaging_plane", PLANE), ("analysis/movie", MOVIE)):
+            link = file.get(place, getlink=True)
+            assert isinstance(link, h5py.SoftLink)
+            assert link.path == target
+
+
+def test_only_objects_are_linked_to() -> None:
+    with pytest.raises(nwb.LinkError, match="to link to, found 'movie' of type str"):
+        nwb.link("movie")  # type: ignore[arg-type]
 
 
 def test_what_it_links_to_may_be_added_too(path: Path, tmp_path: Path, empty: nwb.NWBFile) -> None:

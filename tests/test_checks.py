@@ -93,6 +93,12 @@ def aligned(**fields: Any) -> nwb.AlignedDynamicTable:
     return changed(made, **fields)
 
 
+def into_itself() -> nwb.DynamicTable:
+    made = table()
+    made.add_column("self", [0, 2, 1], "s", table=made)
+    return made
+
+
 def with_short_part() -> nwb.AlignedDynamicTable:
     made = aligned()
     made.children.add(nwb.DynamicTable(name="z", description="z"))
@@ -122,6 +128,11 @@ BREAKS: dict[str, tuple[Callable[[], Any], str, str]] = {
         lambda: changed(table(), colnames=["a", "a"]),
         "colnames",
         "expected each column once, found 'a' more than once",
+    ),
+    "region of a table into itself": (
+        into_itself,
+        "self",
+        "expected another table to point into than 't' itself",
     ),
     "column that is too short": (
         lambda: changed(ragged(), id__array=np.arange(4)),

@@ -12,7 +12,6 @@ from nwb_ophys.mapper.plan import (
     ExternalLink,
     Graft,
     NewArray,
-    NewLink,
     NewObject,
     Plan,
     Reference,
@@ -27,7 +26,7 @@ def place(plan: Plan, parent: str, name: str, item: Any) -> None:
     """Put an object, or a link to one, under a name of a group."""
     path = join(parent, name)
     if isinstance(item, ExternalLink):
-        plan.links.append(NewLink(path, item))
+        plan.add_link(path, item)
         return
     own = getattr(item, "name", name)
     if own != name and item._binding is None and "name" not in item.model_fields_set:
@@ -38,7 +37,7 @@ def place(plan: Plan, parent: str, name: str, item: Any) -> None:
     if home == path and is_here(plan, item):
         return  # it was moved here
     if home is not None:
-        plan.links.append(NewLink(path, item))
+        plan.add_link(path, item)
     elif item._binding is not None and item._binding.node.gone:
         raise SchemaError(
             "the object was deleted from its file, in a save before",
@@ -57,7 +56,7 @@ def place_member(plan: Plan, parent: str, name: str, item: Any, one: FieldLayout
     """Put a member of a collection, or a link to one of a type that is only linked there."""
     links = one.marker.links  # type: ignore[attr-defined]
     if links is not None and isinstance(item, links()):
-        plan.links.append(NewLink(join(parent, name), item))
+        plan.add_link(join(parent, name), item)
     else:
         place(plan, parent, name, item)
 
@@ -96,7 +95,7 @@ def add_new(plan: Plan, path: str, model: Any) -> None:
         elif isinstance(marker, Ref):
             plan.references.append(Reference(path, one.name, value))
         else:
-            plan.links.append(NewLink(join(path, one.path), value))
+            plan.add_link(join(path, one.path), value)
     check_rules(model, path)
 
 

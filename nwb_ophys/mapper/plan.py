@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nwb_ophys.errors import LinkError
 from nwb_ophys.layout import FieldLayout
 from nwb_ophys.mapper.session import Session
@@ -47,6 +49,11 @@ class ExternalLink:
     __slots__ = ("link_target",)
 
     def __init__(self, target: ConfiguredBaseModel) -> None:
+        if not isinstance(target, ConfiguredBaseModel):
+            raise LinkError(
+                f"expected an object of an opened file to link to, found {target!r} of type "
+                f"{type(target).__name__}"
+            )
         binding = target._binding
         if binding is None or binding.node.source.path is None:
             raise LinkError(
@@ -62,6 +69,15 @@ class ExternalLink:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.link_target, name)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.link_target[index]  # type: ignore[index]
+
+    def __len__(self) -> int:
+        return len(self.link_target)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self.link_target, dtype)
 
     def __repr__(self) -> str:
         return f"<link to {self.link_target!r}>"
@@ -146,6 +162,14 @@ class Plan:
     attributes: list[tuple[str, Any]] = field(default_factory=list)
     grafts: list[Graft] = field(default_factory=list)
     groups: dict[str, None] = field(default_factory=dict)
+
+    def add_link(self, path: str, target: Any) -> None:
+        """Enter a link; one to an object of the file itself is no external one."""
+        if isinstance(target, ExternalLink) and self.session is not None:
+            binding = target.link_target._binding
+            if binding is not None and binding.node.source is self.session.source:
+                target = target.link_target
+        self.links.append(NewLink(path, target))
 
     @property
     def unchanged(self) -> bool:

@@ -16,7 +16,7 @@ from nwb_ophys.mapper.checking import check_names, check_rules, check_targets
 from nwb_ophys.mapper.modified import changed_fields, collections_of, is_changed, same_attributes
 from nwb_ophys.mapper.moving import find_moves
 from nwb_ophys.mapper.placing import add_new, missing, place, place_member, prepare
-from nwb_ophys.mapper.plan import Graft, NewLink, Plan, SetField, join
+from nwb_ophys.mapper.plan import Graft, Plan, SetField, join
 from nwb_ophys.mapper.session import Session
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.file import NWBFile
@@ -158,7 +158,7 @@ def _find_changes(plan: Plan, model: Any, path: str) -> None:
             place(plan, join(path, *one.groups), one.stored, value)
         elif isinstance(one.marker, Link) and not isinstance(one.marker, Ref):
             if value is not None:
-                plan.links.append(NewLink(join(path, one.path), value))
+                plan.add_link(join(path, one.path), value)
         elif not isinstance(one.marker, Child):
             plan.fields.append(SetField(path, model, one))
     for one, members in collections_of(model):
