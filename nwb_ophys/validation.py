@@ -49,6 +49,10 @@ _SCHEMA_RULES: Final = {
     ),
     "object-id": ("Each object has an object_id of its own.", "give it a new UUID"),
     "file": ("The file can be opened as NWB 2.x.", "the message says how"),
+    "older-schema": (
+        "What the older release that a file caches asks for is there.",
+        "bring it to the newest release, which does not ask for it: nwb-ophys fix",
+    ),
     "interrupted": (
         "A save was completed, or taken back.",
         "make the file and its folder writable and open it, or run nwb-ophys recover",
@@ -96,8 +100,8 @@ def validate(
 ) -> list[Problem]:
     """List what in a file departs from its schema, or is wrong, or could be better.
 
-    Types of extensions are judged by the specifications in the file; official ones by the newest
-    release, less what the release that the file follows allowed. No array is read but those that
+    A file is judged by the schema that it follows: that of the specifications in it; where it has
+    none, the newest, less what the release that it names allowed. No array is read but those that
     rules are about, and these in blocks. What lies in other files, behind external links, is judged
     with those.
 
@@ -138,6 +142,16 @@ def _sorted(problems: Iterator[Problem]) -> list[Problem]:
 
 
 def _problems_of(session: NWBFile, data: bool) -> Iterator[Problem]:
+    wrong: set[str] = set()
+    for problem in _by_today(session, data):
+        if problem.severity == "error":
+            wrong.add(problem.path)
+        yield problem
+    if session._binding is not None:
+        yield from _by_its_day(session, wrong)
+
+
+def _by_today(session: NWBFile, data: bool) -> Iterator[Problem]:
     ids: dict[Any, str] = {}
     for path, model in session.walk_paths():
         if path == _CACHED or path.startswith(f"{_CACHED}/"):
@@ -150,6 +164,29 @@ def _problems_of(session: NWBFile, data: bool) -> Iterator[Problem]:
         for one in session.problems:
             mend = _SCHEMA_RULES.get(one.rule, ("", ""))[1]
             yield replace(one, mend=mend)
+
+
+def _by_its_day(session: NWBFile, wrong: set[str]) -> Iterator[Problem]:
+    """Judge by the older release that the file caches, but for what is wrong by today's as well."""
+    binding: Any = session._binding
+    catalog = binding.session.catalog(binding.node.source)
+    if not catalog.namespaces:
+        return
+    from nwb_ophys.own_schema import OwnSchema
+
+    own = OwnSchema(catalog)
+    if not own.older:
+        return
+    for model in binding.session.loaded(binding.node.source):
+        node = model._binding.node
+        if node.path.startswith(_CACHED):
+            continue
+        try:
+            for path, field, message in own.departures(node):
+                if path not in wrong:
+                    yield _problem(path, field, "older-schema", message)
+        except NWBError:
+            continue  # what cannot be read is a problem of its own
 
 
 def _touched(model: Any, path: str, data: bool) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from nwb_ophys.testing import make_session
 from nwb_ophys.validation import explain, rule_names
 
 REAL = Path(__file__).parents[1] / ".." / "shared" / "real"
+VERSIONS = Path(__file__).parents[1] / "fixtures" / "versions"
 PLANE = "/general/optophysiology/ImagingPlane"
 MOVIE = "/acquisition/TwoPhotonSeries"
 CELLS = "/processing/ophys/ImageSegmentation/PlaneSegmentation"
@@ -250,6 +251,68 @@ def test_what_pynwb_calls_an_error_is_one(valid: Path, tmp_path: Path, name: str
             if place.startswith(one.path.rstrip("/")) or one.path.startswith(place.rstrip("/"))
         ]
         assert near, (error, ours)
+
+
+def at_places(path: Path) -> set[str]:
+    """Say where PyNWB's validator finds errors."""
+    import pynwb
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {f"/{one.location}" for one in pynwb.validate(path=str(path))}
+
+
+def errors_of(path: Path) -> list[tuple[str, str, str]]:
+    return [
+        (one.path, one.rule, one.message) for one in nwb.validate(path) if one.severity == "error"
+    ]
+
+
+def test_an_older_release_is_judged_by_what_it_asked_for(tmp_path: Path) -> None:
+    path = Path(shutil.copy(VERSIONS / "schema-2.3.0.nwb", tmp_path / "old.nwb"))
+    before = errors_of(path)
+    assert not [one for one in before if one[1] == "older-schema"]
+    table = "/general/extracellular_ephys/electrodes"
+    with h5py.File(path, "r+") as file:
+        text = h5py.string_dtype()
+        group = file.create_group(table)
+        group.attrs.update({"neurodata_type": "DynamicTable", "namespace": "hdmf-common"})
+        group.attrs.update({"description": "All.", "object_id": "electrodes"})
+        columns = dict.fromkeys(("x", "y", "z", "imp"), ("f4", 0))
+        columns |= dict.fromkeys(("location", "filtering", "group_name"), (text, "a"))
+        for name, (dtype, value) in columns.items():
+            column = group.create_dataset(name, data=np.full(3, value, dtype))
+            column.attrs.update({"neurodata_type": "VectorData", "namespace": "hdmf-common"})
+            column.attrs.update({"description": name, "object_id": name})
+        group.attrs["colnames"] = np.array(list(columns), object)
+        group["id"] = np.arange(3)
+        group["id"].attrs["neurodata_type"] = "ElementIdentifiers"
+        group["id"].attrs.update({"namespace": "hdmf-common", "object_id": "id"})
+    found = {one for one in errors_of(path) if one not in before}
+    assert found == {
+        (table, "missing", "the schema requires 'group'"),
+        (
+            f"{table}/filtering",
+            "older-schema",
+            "expected float32, found text or references, in schema 2.3.0",
+        ),
+    }
+    assert {table, f"{table}/filtering"} <= at_places(path)
+    assert explain("older-schema").endswith("nwb-ophys fix.")
+
+
+def test_an_older_release_allowed_fewer_members(tmp_path: Path) -> None:
+    path = VERSIONS / "schema-2.0.2.nwb"
+    found = [one for one in errors_of(path) if one[1] == "older-schema"]
+    place = "/general/optophysiology/plane"
+    message = "expected 1 at most of OpticalChannel, found 2, in schema 2.0.2"
+    assert found == [(place, "older-schema", message)]
+    assert place in at_places(path)
+    with nwb.open(path) as session:
+        nwb.upgrade(session, timezone="UTC")
+        new = nwb.write(session, tmp_path / "new.nwb")
+    assert not [one for one in errors_of(new) if one[1] == "older-schema"]
+    assert place not in at_places(new)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real files of ../shared/real")
