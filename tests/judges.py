@@ -15,7 +15,7 @@ import nwb_ophys as nwb
 from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.mapper.session import Region
+from nwb_ophys.mapper.regions import Region
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
 from nwb_ophys.testing import touch

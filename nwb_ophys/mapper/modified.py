@@ -10,7 +10,8 @@ import numpy as np
 from nwb_ophys.children import Children
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.mapper.session import TYPE_ATTRIBUTES, Session, fingerprint
+from nwb_ophys.mapper.bound import TYPE_ATTRIBUTES, fingerprint
+from nwb_ophys.mapper.session import Session
 from nwb_ophys.storage import Members
 
 __all__ = ["changed_fields", "collections_of", "is_changed", "is_modified", "same_attributes"]

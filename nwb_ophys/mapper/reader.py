@@ -28,7 +28,7 @@ from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
 
 if TYPE_CHECKING:
-    from nwb_ophys.mapper.session import Bound
+    from nwb_ophys.mapper.bound import Bound
 
 __all__ = ["pointed", "read_field"]
 

@@ -2,68 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nwb_ophys import registry
 from nwb_ophys.authored import Storage, is_stream
 from nwb_ophys.children import Children
-from nwb_ophys.errors import LinkError, NWBError, SchemaError
+from nwb_ophys.errors import LinkError
 from nwb_ophys.hdf5.nodes import Node, node_at, root_of
 from nwb_ophys.hdf5.source import ExternalPolicy, Identity, Source
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.mapper import reader
-from nwb_ophys.models.container import NWBContainer, NWBData
-from nwb_ophys.models.dataset import Dataset, DatasetModel
+from nwb_ophys.mapper.bound import Bound
+from nwb_ophys.mapper.classes import Classes
 from nwb_ophys.models.file import NWBFile
-from nwb_ophys.models.group import Group, GroupModel
 from nwb_ophys.problems import Problem, Severity
-from nwb_ophys.storage import Array, Child, Members, Value
+from nwb_ophys.storage import Array, Value
 
 if TYPE_CHECKING:
     from nwb_ophys.mapper.plan import Plan
-    from nwb_ophys.specs import Catalog
 
-__all__ = ["Bound", "Region", "Session", "fingerprint"]
-
-TYPE_ATTRIBUTES = frozenset({"neurodata_type", "namespace", ".specloc"})
-"""Attributes that say what an object is; the writer sets them, and nobody else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A region reference, which old files use: a part of a dataset.
-
-    Parameters
-    ----------
-    target
-        The model of the dataset.
-    data
-        The dataset, to be read at ``selection``.
-    reference
-        h5py's reference to the part.
-    """
-
-    target: Any
-    node: Node
-    reference: Any
-
-    def __getitem__(self, index: Any) -> Any:
-        """Read the part, flattened where it is no block, and give ``part[index]``."""
-        import h5py
-
-        from nwb_ophys.hdf5.decoding import decode
-
-        with self.node.lock:
-            dataset = h5py.Dataset(self.node.id)
-            part = decode(np.asarray(dataset[self.reference]), self.node.resolve, dataset.dtype)
-        return part[index]
+__all__ = ["Session"]
 
 
 class Session:
@@ -82,7 +44,7 @@ class Session:
         self.earlier: dict[tuple[str, str, str], Problem] = {}
         """What departs from the newest schema, and followed that of its day."""
         self._models: dict[tuple[int, int], Any] = {}
-        self._catalogs: dict[int, Catalog] = {}
+        self._classes = Classes(self.problem)
         self._scanned: set[tuple[int, int]] = set()
         source.resolver = self.resolve
         root = root_of(source)
@@ -156,7 +118,7 @@ class Session:
             bound = {key[1]: model for key, model in self._models.items() if key[0] == main}
             self._models = {key: one for key, one in self._models.items() if key[0] != main}
             self._scanned = {key for key in self._scanned if key[0] != main}
-            self._catalogs.pop(main, None)
+            self._classes.forget(self.source)
             self.source.replaced()
             for node in nodes:
                 node.forget()
@@ -215,7 +177,7 @@ class Session:
             return model
 
     def _make(self, node: Node, *declared: type[Any]) -> Any:
-        cls: Any = self._class_of(node, declared)
+        cls: Any = self._classes.of(node, declared)
         model = cls.__new__(cls)
         state = {"name": node.name or "root", "hdf5_path": node.path}
         object.__setattr__(model, "__dict__", state)
@@ -225,96 +187,6 @@ class Session:
         model._binding = Bound(self, node)
         self._models[id(node.source), node.address] = model
         return model
-
-    def _class_of(self, node: Node, declared: tuple[type[Any], ...]) -> type[Any]:
-        is_group = node.is_group
-        plain: type[Any] = Group if is_group else Dataset
-        if not is_group and not node.is_dataset:
-            raise LinkError("a named datatype is no object", file=node.file, path=node.path)
-        kind = GroupModel if is_group else DatasetModel
-        untyped: type[Any] = NWBContainer if is_group else NWBData
-        first = declared[0] if declared else None
-        type_name = node.attributes.get("neurodata_type")
-        if isinstance(type_name, str):
-            namespace = node.attributes.get("namespace")
-            base = first if first is not None and issubclass(first, kind) else None
-            cls = self._resolve_type(node, namespace, type_name, base or untyped)
-            if first is not None and not issubclass(cls, declared):
-                # What a parent declares of a member may be more than the member says of itself:
-                # a part of its own, or a type that older schemas did not have yet.
-                if issubclass(first, cls):
-                    cls = first
-                elif not registry.of_the_type(cls, declared):
-                    wanted = " or ".join(one.__name__ for one in declared)
-                    self.problem(node.path, "", "type", f"expected {wanted}, found {cls.__name__}")
-                    if node.path == "/":  # whatever it says, it is the file
-                        cls = first
-        elif first is not None:
-            cls = first
-            if first.neurodata_type is not None:
-                self.problem(
-                    node.path,
-                    "neurodata_type",
-                    "type",
-                    f"expected {first.__name__}, found a {plain.__name__.lower()} without a type",
-                )
-        else:
-            cls = plain
-        if not issubclass(cls, kind):
-            found = "group" if is_group else "dataset"
-            self.problem(node.path, "", "kind", f"{cls.__name__} is no {found}, but found one")
-            return plain
-        return cls
-
-    def _resolve_type(
-        self, node: Node, namespace: Any, name: str, fallback: type[Any]
-    ) -> type[Any]:
-        """Find the class of a type; one that is specified nowhere is known as the fallback."""
-        if not isinstance(namespace, str):
-            self.problem(node.path, "namespace", "missing", f"the type {name!r} names no namespace")
-            namespace = "core"
-        found = registry.hand_written(namespace, name)
-        if found is not None:
-            return found
-        catalog = self.catalog(node.source)
-        if catalog.get(namespace, name) is None:
-            self.problem(
-                node.path,
-                "neurodata_type",
-                "unknown-type",
-                f"the type {name!r} of namespace {namespace!r} is specified nowhere",
-                "warning",
-            )
-        cls = registry.resolve(namespace, name, catalog, fallback)
-        family = catalog.family
-        if family is not None and (namespace, name) in family.broken:
-            self.problem(
-                node.path,
-                "neurodata_type",
-                "specification",
-                f"the specification of {name!r} of namespace {namespace!r} cannot be followed: "
-                f"{family.broken[namespace, name]}",
-                "warning",
-            )
-        return cls
-
-    def catalog(self, source: Source) -> Catalog:
-        """Give the types that a file's cached specifications define, read when first needed."""
-        catalog = self._catalogs.get(id(source))
-        if catalog is None:
-            import h5py
-
-            from nwb_ophys.generated.extensions import remember
-            from nwb_ophys.specs import Catalog, cached_namespaces
-
-            try:
-                group = h5py.Group(root_of(source).child("specifications").id)
-                namespaces = cached_namespaces(group)
-            except LookupError:
-                namespaces = {}
-            catalog = self._catalogs[id(source)] = Catalog.from_texts(namespaces.values())
-            remember(catalog)
-        return catalog
 
     def at(self, node: Node) -> Any:
         """Give the model of an object as the place it lies in declares it."""
@@ -345,6 +217,8 @@ class Session:
                 )
             target = self.at(node)
         if isinstance(pointer, RegionPointer):
+            from nwb_ophys.mapper.regions import Region
+
             return Region(target, node, pointer.reference)
         return target
 
@@ -396,175 +270,3 @@ def _from_path(path: str, identity: Identity, external: ExternalPolicy) -> Sessi
 
 def _from_image(image: bytes, name: str, external: ExternalPolicy) -> Session:
     return Session(Source(image, name=name, external=external))
-
-
-def _at(session: Session, source_path: str | None, path: str) -> Any:
-    if source_path is None or source_path == session.source.path:
-        return session.root[path]
-    return session.model_of(node_at(session.source.sibling(source_path), path))
-
-
-def fingerprint(value: Any) -> Any:
-    """Give what tells a list or an array in memory from a changed one, without a copy of it."""
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":
-        import hashlib
-
-        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes()).digest()
-        return value.dtype.str, value.shape, digest
-    return value.tolist() if isinstance(value, np.ndarray) else list(value)
-
-
-class Bound:
-    """The tie of one model to its object in a file (`nwb_ophys.binding.Binding`)."""
-
-    __slots__ = ("node", "session", "stored")
-
-    def __init__(self, session: Session, node: Node) -> None:
-        self.session = session
-        self.node = node
-        self.stored: dict[str, Any] = {}
-        """What was read of fields whose values can be changed in place, to tell changes by."""
-
-    @property
-    def file(self) -> str:
-        """The name of the file."""
-        return self.node.file
-
-    def load(self, model: Any, field: FieldLayout) -> Any:
-        """Read a field, check it, and remember it."""
-        with self.session.lock:
-            values = model.__dict__
-            if field.name in values:  # another thread was faster
-                return values[field.name]
-            value = reader.read_field(self, model, field)
-            self.remember(field.name, value)
-            values[field.name] = value
-            return value
-
-    def remember(self, name: str, value: Any) -> None:
-        """Keep a copy of a value that can be changed in place."""
-        if isinstance(value, (list, np.ndarray)):
-            self.stored[name] = fingerprint(value)
-
-    def attributes(self, model: Any) -> dict[str, Any]:
-        """Read the attributes that the model does not declare."""
-        declared = layout_of(type(model)).attributes
-        with self.session.lock:
-            return {
-                name: reader.pointed(self.node, value)
-                for name, value in self.node.attributes.items()
-                if name not in declared and name not in TYPE_ATTRIBUTES
-            }
-
-    def rename(self, model: Any, name: str) -> None:
-        """Give an object another name in the collection that it is in.
-
-        Raises
-        ------
-        SchemaError
-            Where its name is fixed, or another object has that name.
-        """
-        if name == model.__dict__["name"]:
-            return
-        if self.node.path in self._parts():
-            raise SchemaError(
-                "the name of this object is fixed, as what it is a part of knows it by that",
-                file=self.file,
-                path=self.node.path,
-                field="name",
-            )
-        holders = [one for one in self._collections() if one.holds(model)]
-        for one in holders:
-            one.check_free(name)
-        for one in holders:
-            one.rename(model, name)
-        if holders:
-            return
-        model.__dict__["name"] = name  # it was taken out, and is not put elsewhere yet
-
-    def _collections(self) -> Iterator[Children[Any]]:
-        """Iterate over the collections that may hold the object, those of new objects included."""
-        parent, _, own = self.node.path.rpartition("/")
-        with suppress(NWBError):
-            self.session.root[parent or "/"]
-        owners = self.session.loaded(self.node.source)
-        for owner in owners:
-            for field in layout_of(type(owner)).fields.values():
-                place = "/".join((owner.hdf5_path.rstrip("/"), *field.groups))
-                if isinstance(field.marker, Members) and place == parent:
-                    with suppress(NWBError):
-                        getattr(owner, field.name).get(own)
-        seen = set(map(id, owners))
-        while owners:
-            for value in list(owners.pop().__dict__.values()):
-                if isinstance(value, Children):
-                    yield value
-                    new = [value.raw(one) for one in value.added]
-                    owners += [one for one in new if hasattr(one, "_attrs") and id(one) not in seen]
-                    seen.update(map(id, new))
-
-    def _parts(self) -> set[str]:
-        """List the paths of what loaded objects declare as their parts, by fixed names."""
-        return {
-            "/".join((owner.hdf5_path.rstrip("/"), field.path))
-            for owner in self.session.loaded(self.node.source)
-            for field in layout_of(type(owner)).fields.values()
-            if isinstance(field.marker, Child)
-        }
-
-    def pointed(self, value: Any) -> Any:
-        """Turn the references in the value of an attribute into models."""
-        return reader.pointed(self.node, value)
-
-    def group(self, groups: tuple[str, ...]) -> Node | None:
-        """Find a structural group of the object; None where it has none."""
-        node = self.node
-        for name in groups:
-            if name not in node.links:
-                return None
-            node = node.child(name)
-        return node
-
-    def member(self, groups: tuple[str, ...], name: str) -> Any:
-        """Give the model of a member."""
-        group = self.group(groups)
-        assert group is not None
-        try:
-            return self.session.model_of(group.child(name))
-        except NWBError as error:
-            self.note("/".join((*groups, name)), error)
-            raise
-
-    def note(self, field: str, error: NWBError) -> None:
-        """Note what could not be read in the problems of the session."""
-        rule = "link" if isinstance(error, LinkError) else "data"
-        self.session.problem(self.node.path, field, rule, error.message)
-
-    def member_names(self, groups: tuple[str, ...]) -> Iterable[str]:
-        """Name all members of one of the object's groups."""
-        group = self.group(groups)
-        return group.links.keys() if group is not None else ()
-
-    def link_names(self, groups: tuple[str, ...]) -> frozenset[str]:
-        """Name the members that are links to objects elsewhere."""
-        group = self.group(groups)
-        links = group.links.values() if group is not None else ()
-        return frozenset(record.name for record in links if record.kind != "hard")
-
-    def reduce(self) -> tuple[Any, ...]:
-        """Tell pickle how to find the object again.
-
-        Raises
-        ------
-        SchemaError
-            Where the session has changes, which would be lost: pickle keeps the place of an object.
-        """
-        source = self.node.source
-        if self.session.is_changed:
-            raise SchemaError(
-                "a session with changes cannot be pickled",
-                file=source.file,
-                path=self.node.path,
-                hint="write it first; an object of a file is pickled as the place where it lies",
-            )
-        return _at, (self.session, source.path, self.node.path)
