@@ -1,7 +1,8 @@
-"""Judge objects by the older release that their file caches, where it asks for more than today's.
+"""Judge objects by the specifications that their file caches, where they ask for more than models.
 
-Models follow the newest release, and `nwb_ophys.mapper.releases` knows what older ones allowed.
-What an older one asked for and the newest does not is found here, in the specifications themselves.
+Models of official types follow the newest release, and `nwb_ophys.mapper.releases` knows what older
+ones allowed. What an older one asked for and the newest does not is found here, and so is what an
+extension asks of members that it tells by their type alone, beyond what that type says.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Departure = tuple[str, str, str]
 
 
 class OwnSchema:
-    """The releases of official namespaces that a file caches, where they are not the newest.
+    """The specifications that a file caches, but for official ones of the newest release.
 
     Parameters
     ----------
@@ -40,11 +41,12 @@ class OwnSchema:
 
     def __init__(self, catalog: Catalog) -> None:
         newest = packed_namespaces()
-        self.older = {
+        self.versions = {
             name: texts.version
             for name, texts in catalog.namespaces.items()
-            if name in newest and texts.version != newest[name].version
+            if name not in newest or texts.version != newest[name].version
         }
+        """The namespaces that it judges by."""
         self._catalog = catalog
         self._deltas = Deltas(catalog)
 
@@ -54,11 +56,11 @@ class OwnSchema:
         if not isinstance(namespace, str) or not isinstance(name, str):
             return
         entry = self._catalog.get(namespace, name)
-        version = None if entry is None else self.older.get(entry.namespace)
-        if version is None:
+        if entry is None or entry.namespace not in self.versions:
             return
+        schema = f"{entry.namespace} {self.versions[entry.namespace]}"
         for path, field, message in self._object(self._deltas.whole(namespace, name), node):
-            yield path, field, f"{message}, in schema {version}"
+            yield path, field, f"{message}, in {schema}"
 
     def _object(self, spec: Spec, node: Node) -> Iterator[Departure]:
         for each in members_of(spec, "attributes"):
@@ -74,7 +76,7 @@ class OwnSchema:
         ]
         for kind, each in named:
             yield from self._member(kind, each, node)
-        yield from self._counts(spec, node, {each["name"] for _, each in named})
+        yield from self._unnamed(spec, node, {each["name"] for _, each in named})
 
     def _member(self, kind: str, spec: Spec, node: Node) -> Iterator[Departure]:
         name = spec["name"]
@@ -91,8 +93,9 @@ class OwnSchema:
         if child.is_dataset == (kind == "datasets"):
             yield from self._object(spec, child)
 
-    def _counts(self, spec: Spec, node: Node, named: set[str]) -> Iterator[Departure]:
-        """Count the members that are told by their types, each for the nearest of its types."""
+    def _unnamed(self, spec: Spec, node: Node, named: set[str]) -> Iterator[Departure]:
+        """Judge the members that are told by their types, each by the nearest of its types."""
+        uses: dict[str, Spec] = {}
         bounds: dict[str, tuple[int, int | None]] = {}
         for kind in ("datasets", "groups", "links"):
             for each in members_of(spec, kind):
@@ -100,28 +103,33 @@ class OwnSchema:
                 if not isinstance(each.get("name"), str) and isinstance(wanted, str):
                     # Of a type that is named twice, objects and links, nobody can tell the two.
                     bounds[wanted] = (0, None) if wanted in bounds else bounds_of(each)
-        if all(one == (0, None) for one in bounds.values()):
+                    uses[wanted] = {} if wanted in uses or kind == "links" else each
+        if not bounds:
             return
         found: Counter[str] = Counter()
-        for name in node.links:
-            if name not in named:
-                found.update(self._nearest(node, name, bounds))
+        for name, link in node.links.items():
+            wanted = None if name in named else self._nearest(node, name, bounds)
+            if wanted is None:
+                continue
+            found[wanted] += 1
+            if link.kind == "hard":
+                yield from self._object(uses[wanted], node.child(name))
         for wanted, (least, most) in bounds.items():
             count = found[wanted]
             if count < least or (most is not None and count > most):
                 bound = f"{least} at least" if count < least else f"{most} at most"
                 yield node.path, "children", f"expected {bound} of {wanted}, found {count}"
 
-    def _nearest(self, node: Node, name: str, types: Any) -> list[str]:
+    def _nearest(self, node: Node, name: str, types: Any) -> str | None:
         try:
             attributes = node.child(name).attributes
         except NWBError:
-            return []
+            return None
         namespace, kind = attributes.get("namespace"), attributes.get("neurodata_type")
         if not isinstance(namespace, str) or not isinstance(kind, str):
-            return []
-        lineage = [entry.name for entry in self._catalog.bases(namespace, kind)]
-        return [one for one in lineage if one in types][:1]
+            return None
+        lineage = (entry.name for entry in self._catalog.bases(namespace, kind))
+        return next((one for one in lineage if one in types), None)
 
 
 def _attribute(spec: Spec, node: Node) -> Iterator[Departure]:

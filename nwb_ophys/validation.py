@@ -49,9 +49,10 @@ _SCHEMA_RULES: Final = {
     ),
     "object-id": ("Each object has an object_id of its own.", "give it a new UUID"),
     "file": ("The file can be opened as NWB 2.x.", "the message says how"),
-    "older-schema": (
-        "What the older release that a file caches asks for is there.",
-        "bring it to the newest release, which does not ask for it: nwb-ophys fix",
+    "own-schema": (
+        "What the specifications in the file ask for is there, also where today's do not.",
+        "add it; or, where an older release asks for it, bring the file to the newest, with "
+        "nwb-ophys fix",
     ),
     "interrupted": (
         "A save was completed, or taken back.",
@@ -148,7 +149,7 @@ def _problems_of(session: NWBFile, data: bool) -> Iterator[Problem]:
             wrong.add(problem.path)
         yield problem
     if session._binding is not None:
-        yield from _by_its_day(session, wrong)
+        yield from _by_its_own(session, wrong)
 
 
 def _by_today(session: NWBFile, data: bool) -> Iterator[Problem]:
@@ -166,8 +167,8 @@ def _by_today(session: NWBFile, data: bool) -> Iterator[Problem]:
             yield replace(one, mend=mend)
 
 
-def _by_its_day(session: NWBFile, wrong: set[str]) -> Iterator[Problem]:
-    """Judge by the older release that the file caches, but for what is wrong by today's as well."""
+def _by_its_own(session: NWBFile, wrong: set[str]) -> Iterator[Problem]:
+    """Judge by the specifications in the file, but for what is wrong by the models as well."""
     binding: Any = session._binding
     catalog = binding.session.catalog(binding.node.source)
     if not catalog.namespaces:
@@ -175,7 +176,7 @@ def _by_its_day(session: NWBFile, wrong: set[str]) -> Iterator[Problem]:
     from nwb_ophys.own_schema import OwnSchema
 
     own = OwnSchema(catalog)
-    if not own.older:
+    if not own.versions:
         return
     for model in binding.session.loaded(binding.node.source):
         node = model._binding.node
@@ -184,7 +185,7 @@ def _by_its_day(session: NWBFile, wrong: set[str]) -> Iterator[Problem]:
         try:
             for path, field, message in own.departures(node):
                 if path not in wrong:
-                    yield _problem(path, field, "older-schema", message)
+                    yield _problem(path, field, "own-schema", message)
         except NWBError:
             continue  # what cannot be read is a problem of its own
 

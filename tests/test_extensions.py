@@ -486,6 +486,72 @@ def test_a_type_may_extend_one_of_its_own_name(tmp_path):
         assert not back.problems
 
 
+def test_what_one_use_of_a_type_asks_for_is_judged(tmp_path):
+    path = changed(
+        tmp_path / "uses",
+        "- data_type_def: OldStyle\n",
+        """- neurodata_type_def: Pairs
+  neurodata_type_inc: NWBDataInterface
+  name: pairs
+  doc: Series of two channels, of which there is one unit.
+  groups:
+  - neurodata_type_inc: TimeSeries
+    quantity: '*'
+    doc: The series.
+    attributes:
+    - name: comments
+      dtype: text
+      doc: They are commented.
+    datasets:
+    - name: data
+      dtype: int16
+      dims: [num_times, two]
+      shape: [null, 2]
+      doc: Two channels.
+- data_type_def: OldStyle
+""",
+        "0.5.0",
+    )
+    uses = nwb.load_extension(path)
+    series = {
+        "right": {"data": np.zeros((3, 2), "i2"), "comments": "yes"},
+        "flat": {"data": np.zeros(3, "i2"), "comments": "yes"},
+        "float": {"data": np.zeros((3, 2)), "comments": "yes"},
+    }
+    session = new_session()
+    session.acquisition.add(
+        uses.Pairs(
+            children=[
+                nwb.TimeSeries(name=name, unit="V", rate=1.0, **given)
+                for name, given in series.items()
+            ]
+        )
+    )
+    path = nwb.write(session, tmp_path / "uses.nwb")
+    with h5py.File(path, "r+") as file:
+        del file["acquisition/pairs/right"].attrs["comments"]
+    place = "/acquisition/pairs"
+    found = {
+        (one.path, one.field, one.rule): one.message
+        for one in nwb.validate(path)
+        if one.severity == "error"
+    }
+    told = "ndx-odd 0.5.0"
+    assert found == {
+        (f"{place}/right", "comments", "own-schema"): (
+            f"expected an attribute 'comments', found none, in {told}"
+        ),
+        (f"{place}/flat/data", "array", "own-schema"): (
+            f"expected axes (num_times, 2), found shape (3,), in {told}"
+        ),
+        (f"{place}/float/data", "array", "own-schema"): (
+            f"expected int16, found float64, in {told}"
+        ),
+    }
+    theirs = {f"/{one.location}".partition(".")[0] for one in pynwb.validate(path=str(path))}
+    assert theirs == {one for one, _, _ in found}
+
+
 # -- finding extensions --------------------------------------------------------------------------
 
 
