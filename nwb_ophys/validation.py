@@ -170,7 +170,7 @@ def _by_today(session: NWBFile, data: bool) -> Iterator[Problem]:
 def _by_its_own(session: NWBFile, wrong: set[str]) -> Iterator[Problem]:
     """Judge by the specifications in the file, but for what is wrong by the models as well."""
     binding: Any = session._binding
-    catalog = binding.session.catalog(binding.node.source)
+    catalog = binding.session.classes.catalog(binding.node.source)
     if not catalog.namespaces:
         return
     from nwb_ophys.own_schema import OwnSchema

@@ -107,7 +107,7 @@ class Classes:
         found = registry.hand_written(namespace, name)
         if found is not None:
             return found
-        catalog = self._catalog(node.source)
+        catalog = self.catalog(node.source)
         if catalog.get(namespace, name) is None:
             self._note(
                 node.path,
@@ -129,7 +129,7 @@ class Classes:
             )
         return cls
 
-    def _catalog(self, source: Source) -> Catalog:
+    def catalog(self, source: Source) -> Catalog:
         """Give the types that a file's cached specifications define, read when first needed."""
         catalog = self._catalogs.get(id(source))
         if catalog is None:

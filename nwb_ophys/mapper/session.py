@@ -44,7 +44,7 @@ class Session:
         self.earlier: dict[tuple[str, str, str], Problem] = {}
         """What departs from the newest schema, and followed that of its day."""
         self._models: dict[tuple[int, int], Any] = {}
-        self._classes = Classes(self.problem)
+        self.classes = Classes(self.problem)
         self._scanned: set[tuple[int, int]] = set()
         source.resolver = self.resolve
         root = root_of(source)
@@ -118,7 +118,7 @@ class Session:
             bound = {key[1]: model for key, model in self._models.items() if key[0] == main}
             self._models = {key: one for key, one in self._models.items() if key[0] != main}
             self._scanned = {key for key in self._scanned if key[0] != main}
-            self._classes.forget(self.source)
+            self.classes.forget(self.source)
             self.source.replaced()
             for node in nodes:
                 node.forget()
@@ -177,7 +177,7 @@ class Session:
             return model
 
     def _make(self, node: Node, *declared: type[Any]) -> Any:
-        cls: Any = self._classes.of(node, declared)
+        cls: Any = self.classes.of(node, declared)
         model = cls.__new__(cls)
         state = {"name": node.name or "root", "hdf5_path": node.path}
         object.__setattr__(model, "__dict__", state)
