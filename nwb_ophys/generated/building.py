@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args
 
-from pydantic import ConfigDict, Field
-
 from nwb_ophys.annotations import Later
-from nwb_ophys.children import Children
-from nwb_ophys.generated.deltas import Spec, bounds_of, is_required, members_of, type_of
+from nwb_ophys.generated.collecting import Collections
+from nwb_ophys.generated.deltas import Spec, is_required, members_of, type_of
+from nwb_ophys.generated.drafting import Draft
 from nwb_ophys.generated.members import (
     dims_of,
     dtype_of,
-    field_name,
-    optional,
     python_type,
     target_of,
 )
-from nwb_ophys.layout import FieldLayout, Layout, layout_of
+from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.group import GroupModel
 from nwb_ophys.storage import (
@@ -29,10 +25,7 @@ from nwb_ophys.storage import (
     Child,
     Internal,
     Link,
-    Marker,
-    Members,
     NDArray,
-    Quota,
     Ref,
     Value,
 )
@@ -42,12 +35,8 @@ __all__ = ["Builder", "Find", "PartOf"]
 Find = Callable[[str, type[Any]], Later]
 """Gives the classes of a type by its name, and of what they are where it is unknown."""
 
-_CONFIG = ConfigDict(protected_namespaces=())
 # Attributes by which files say what an object is: the mapper keeps them.
 _KEPT = frozenset({"namespace", "neurodata_type", "object_id"})
-
-
-_SNAKE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class PartOf(NamedTuple):
@@ -81,19 +70,13 @@ class Builder:
         self.name = name
         self.base = base
         self.find = find
-        self.settings = settings
-        self.layout: Layout = layout_of(base)
-        self.annotations: dict[str, Any] = {}
-        self.body: dict[str, Any] = {}
-        self.docs: dict[str, str] = {}
+        self.draft = Draft(name, base, settings)
+        self.layout = self.draft.layout
+        self.collections = Collections(self.draft)
         self.made: type[Any] | None = None
         self.parts: list[tuple[type[Any], str]] = []
         self.told: Counter[str] = Counter()
         """How many plain datasets have an attribute of a name."""
-        self.linked: dict[tuple[str, ...], list[Later]] = {}
-        self.singles: list[str] = []
-        self.collected: dict[tuple[str, ...], list[Later]] = {}
-        self.quotas: dict[tuple[str, ...], dict[str, Quota]] = {}
 
     def build(self, spec: Spec) -> type[Any]:
         """Build the class that a spec describes."""
@@ -109,73 +92,24 @@ class Builder:
                 if type_of(dataset) is None
             )
             self._group(spec, (), required=True)
-            self._collections()
-        self.made = self._made(str(spec.get("doc") or ""))
+            self.collections.declare()
+        self.made = self.draft.make(str(spec.get("doc") or ""))
         for part, field in self.parts:
             part.__nwb_origin__ = PartOf(self.made, field)
         return self.made
 
-    def _made(self, doc: str) -> type[Any]:
-        import types
-
-        lines = [doc or f"The type {self.name}."]
-        if self.docs:
-            lines += ["", "Parameters", "----------"]
-            for name, text in self.docs.items():
-                lines += [name, f"    {' '.join(text.split())}"]
-        body = {
-            **self.body,
-            "__annotations__": self.annotations,
-            "__doc__": "\n".join(lines),
-            "__module__": "nwb_ophys.generated",
-            "model_config": _CONFIG,
-        }
-        if self.singles:
-            body["singles"] = (*getattr(self.base, "singles", ()), *self.singles)
-        # A name from a file may hold what no class name can: bytes that are no UTF-8, zeros.
-        shown = self.name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-        return types.new_class(shown, (self.base,), self.settings, lambda own: own.update(body))
-
     # -- one field -----------------------------------------------------------------------------
-
-    def _field(
-        self, name: str, annotation: Any, marker: Marker, doc: Any, *default: Any, required: bool
-    ) -> None:
-        """Declare a field; one that is not required admits None."""
-        self.annotations[name] = Annotated[annotation if required else optional(annotation), marker]
-        if default:
-            self.body[name] = default[0]
-        elif not required:
-            self.body[name] = None
-        if isinstance(doc, str):
-            self.docs[name] = doc
-
-    def _free(self, stored: str, *owners: str) -> str:
-        """Choose the name of a new field."""
-
-        def taken(name: str) -> bool:
-            return (
-                name in self.annotations
-                or name in self.layout.flat
-                or hasattr(self.base, name)
-                or name in self.base.model_fields
-            )
-
-        name = field_name(stored, lambda _: False)
-        if owners and taken(name):
-            return field_name("_".join((*owners, stored)), taken)
-        return field_name(stored, taken)
 
     def _name(self, spec: Spec) -> None:
         fixed, default = spec.get("name"), spec.get("default_name")
         if isinstance(fixed, str):
-            self.annotations["name"] = Annotated[Literal[fixed], Internal()]
-            self.body["name"] = fixed
+            self.draft.annotations["name"] = Annotated[Literal[fixed], Internal()]
+            self.draft.body["name"] = fixed
         elif isinstance(default, str):
-            self.annotations["name"] = Annotated[str, Internal()]
-            self.body["name"] = default
+            self.draft.annotations["name"] = Annotated[str, Internal()]
+            self.draft.body["name"] = default
         elif "name" not in self.base.model_fields:
-            self.annotations["name"] = Annotated[str, Internal()]
+            self.draft.annotations["name"] = Annotated[str, Internal()]
 
     def _value(self, spec: Spec) -> None:
         """Declare the data of a dataset, where the spec says more of them than the base does."""
@@ -195,14 +129,14 @@ class Builder:
             name = before.name
         elif dims is None and isinstance(spec.get("dtype"), str):
             dims, name = (), "value"
-            self.body["array"] = property(lambda model: model.value, doc="The value.")
+            self.draft.body["array"] = property(lambda model: model.value, doc="The value.")
         else:
             name = "array"
         annotation = python_type(dtype, dims, as_list=False)
         if name == "array":
             annotation = NDArray  # it is what makes the object behave as an array
         required = name == "value" and default is None
-        self._field(
+        self.draft.declare(
             name,
             annotation,
             Value(dtype, dims, fixed=fixed),
@@ -221,12 +155,12 @@ class Builder:
             known = next((f for f in self.layout.of.get(of.name, ()) if f.stored == stored), None)
         else:
             known = None if carrier else self.layout.attributes.get(stored)
-        name = known.name if known else self._free(stored, *([carrier] if carrier else []))
+        name = known.name if known else self.draft.free(stored, *([carrier] if carrier else []))
         fixed, default = spec.get("value"), spec.get("default_value")
         target = target_of(spec)
         required = is_required(spec)
         if target is not None and carrier is None:
-            self._field(
+            self.draft.declare(
                 name,
                 self.find(target, object),
                 Ref(path=stored if stored != name else None),
@@ -245,7 +179,7 @@ class Builder:
         given = fixed if fixed is not None else default
         if isinstance(given, list) and (dims == () or dtype not in ("text", "ascii")):
             given = None
-        self._field(
+        self.draft.declare(
             name,
             python_type(dtype, dims, as_list=True),
             Attr("reference" if target is not None else dtype, dims, **settings),
@@ -272,7 +206,7 @@ class Builder:
         if not isinstance(stored, str):
             if type_name is not None:
                 found = self.find(type_name, kind)
-                self._collect(spec, groups, type_name, found, required=required)
+                self.collections.add(spec, groups, type_name, found, required=required)
             return
         required = required and is_required(spec)
         known = self.layout.members.get(groups, {}).get(stored)
@@ -287,7 +221,7 @@ class Builder:
             return
         if known is not None and isinstance(known.marker, Link):
             known = None  # it was a link, and is an object now
-        name = known.name if known is not None else self._member_name(groups, stored)
+        name = known.name if known is not None else self.draft.free(stored, *groups)
         if (
             type_name is None
             and kind is DatasetModel
@@ -300,10 +234,6 @@ class Builder:
             self._array(spec, groups, name, known, required=required)
         else:
             self._child(spec, groups, name, known, kind, required=required)
-
-    def _member_name(self, groups: tuple[str, ...], stored: str) -> str:
-        # What lay in a collection until now may be declared under a name of its own.
-        return self._free(stored, *groups)
 
     def _array(
         self,
@@ -333,7 +263,7 @@ class Builder:
             settings["fixed"] = fixed
         if isinstance(default, list):
             default = None
-        self._field(
+        self.draft.declare(
             name,
             python_type(dtype, dims, as_list=False),
             Array(dtype, dims, **settings),
@@ -379,7 +309,7 @@ class Builder:
         settings: dict[str, Any] = {} if path == name else {"path": path}
         if flat:
             settings["flat"] = flat
-        self._field(name, annotation, Child(**settings), spec.get("doc"), required=required)
+        self.draft.declare(name, annotation, Child(**settings), spec.get("doc"), required=required)
 
     def _flat(self, part: type[Any], before: tuple[str, ...]) -> tuple[str, ...]:
         """Choose the fields of a part that the constructor takes and shows as its own."""
@@ -390,10 +320,7 @@ class Builder:
             if isinstance(one.marker, Attr)
             and one.name not in before
             and self.told[one.stored] == 1
-            and one.name not in self.annotations
-            and one.name not in self.layout.flat
-            and not hasattr(self.base, one.name)
-            and one.name not in self.base.model_fields
+            and not self.draft.taken(one.name)
         ]
         return (*before, *new)
 
@@ -404,7 +331,7 @@ class Builder:
         described = base.model_fields.get("description")
         if described is not None and described.is_required():
             # A column that the type declares says what the type says of it.
-            builder._field(
+            builder.draft.declare(
                 "description", str, Attr(), None, str(spec.get("doc") or ""), required=True
             )
         part = builder.build({k: v for k, v in spec.items() if k != "quantity"})
@@ -433,123 +360,18 @@ class Builder:
             return
         if not isinstance(stored, str):
             found = self.find(target, GroupModel)
-            self.linked.setdefault(groups, []).append(found)
-            self._collect(spec, groups, target, found, required=required)
+            self.collections.add_links(spec, groups, target, found, required=required)
             return
         known = self.layout.members.get(groups, {}).get(stored)
-        name = known.name if known is not None else self._member_name(groups, stored)
+        name = known.name if known is not None else self.draft.free(stored, *groups)
         path = "/".join((*groups, stored))
-        self._field(
+        self.draft.declare(
             name,
             self.find(target, object),
             Link(path=None if path == name else path),
             spec.get("doc"),
             required=required and is_required(spec),
         )
-
-    # -- collections ---------------------------------------------------------------------------
-
-    def _collect(
-        self,
-        spec: Spec,
-        groups: tuple[str, ...],
-        type_name: str,
-        found: Later,
-        *,
-        required: bool,
-    ) -> None:
-        """Enter members that are told by their type; one of a kind is a property as well."""
-        self.collected.setdefault(groups, []).append(found)
-        least, most = bounds_of(spec)
-        quotas = self.quotas.setdefault(groups, {})
-        if (other := quotas.get(type_name)) is not None:  # objects, and links to some
-            least = max(least, other.least)
-            most = None if most is None or other.most is None else most + other.most
-        # A group that may be missing need not hold anything.
-        quotas[type_name] = Quota(type_name, least if required else 0, most)
-        name = _SNAKE.sub("_", type_name).lower()
-        if groups or spec.get("quantity", 1) not in (1, "?", "zero_or_one"):
-            return
-        if name.isidentifier() and self._free(name) == name and name not in self.body:
-            self.body[name] = _single(found)
-            self.singles.append(name)
-
-    def _collections(self) -> None:
-        """Declare the collections of named objects, one over each group."""
-        for groups, found in self.collected.items():
-            known = self.layout.collections.get(groups, [])
-            wide = [one for one in known if not one.marker.only]  # type: ignore[attr-defined]
-            before = wide[0] if wide else None
-            narrow = tuple(kind for one in known if one is not before for kind in one.types)
-            kinds = Later(_joined(found, before, narrow), ", ".join(map(repr, found)))
-            if before is not None:
-                name = before.name
-            else:
-                name = self._free(groups[-1], *groups[:-1]) if groups else "children"
-            links = self.linked.get(groups)
-            contained = [one for one in found if one not in (links or ())]
-            marker = Members(
-                "/".join(groups) or None,
-                links=Later(_only_linked(links, contained), "links") if links else None,
-                quotas=self._quotas_over(groups, before),
-            )
-            self._field(name, Children[kinds], marker, None, required=True)  # type: ignore[valid-type]
-            self.body[name] = Field(default_factory=Children)
-
-    def _quotas_over(
-        self, groups: tuple[str, ...], before: FieldLayout | None
-    ) -> tuple[Quota, ...]:
-        marker: Any = before.marker if before is not None else Members()
-        quotas = {one.type: one for one in marker.quotas} | self.quotas[groups]
-        if any(one.least or one.most is not None for one in quotas.values()):
-            return tuple(quotas.values())  # the others tell which objects are not of those
-        return ()
-
-
-def _joined(
-    found: list[Later], before: FieldLayout | None, narrow: tuple[type, ...]
-) -> Callable[[], tuple[type, ...]]:
-    def join() -> tuple[type, ...]:
-        kinds = [kind for one in found for kind in one()]
-        if before is not None:
-            kinds = [*before.types, *kinds]
-        kinds = [kind for kind in kinds if not issubclass(kind, narrow)]
-        return tuple(
-            dict.fromkeys(
-                kind
-                for kind in kinds
-                if not any(other is not kind and issubclass(kind, other) for other in kinds)
-            )
-        )
-
-    return join
-
-
-def _only_linked(links: list[Later], contained: list[Later]) -> Callable[[], tuple[type, ...]]:
-    """Gather the types of which there are links, but no objects, in a collection."""
-
-    def gather() -> tuple[type, ...]:
-        held = tuple(kind for one in contained for kind in one())
-        return tuple(kind for one in links for kind in one() if not issubclass(kind, held))
-
-    return gather
-
-
-def _single(kinds: Later) -> property:
-    """Make the property of a member that has no name of its own, but of which there is one."""
-
-    def get(model: Any) -> Any:
-        found = (one for one in model.children.values() if isinstance(one, kinds()))
-        return next(found, None)
-
-    def put(model: Any, value: Any) -> None:
-        before = get(model)
-        if before is not None:
-            del model.children[before.name]
-        if value is not None:
-            model.children.add(value)
-
-    return property(get, put, doc=f"The {kinds!r} among the children.")
 
 
 def _refines(spec: Spec) -> bool:
