@@ -12,12 +12,12 @@ import numpy as np
 from h5py import h5a
 
 from nwb_ophys.errors import NWBError
-from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored
+from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored, same_chunks
 from nwb_ophys.hdf5.external import external_files
-from nwb_ophys.hdf5.kinds import kind_of
-from nwb_ophys.hdf5.nodes import LinkRecord, Node
+from nwb_ophys.hdf5.kinds import kind_of_elements, kind_of_type
+from nwb_ophys.hdf5.nodes import LinkRecord, Node, explained
 from nwb_ophys.hdf5.unresolved import unresolved
-from nwb_ophys.hdf5.values import Pointer, RegionPointer
+from nwb_ophys.hdf5.values import Pointer, RegionPointer, Unreadable, encode_text
 from nwb_ophys.shown import described, target_of
 from nwb_ophys.side import Side
 from nwb_ophys.snapshot import opened
@@ -194,7 +194,7 @@ class _Comparison:
         elif a.is_dataset:
             self._data(path, a, b)
         else:
-            self._kinds(path, kind_of(a.id.dtype), kind_of(b.id.dtype))
+            self._kinds(path, kind_of_type(a.id), kind_of_type(b.id))
 
     def _attributes(self, path: str, a: Node, b: Node) -> None:
         in_a, in_b = self.a.attributes(a), self.b.attributes(b)
@@ -210,6 +210,10 @@ class _Comparison:
                 self._attribute(place, name, (a, in_a[name]), (b, in_b[name]))
 
     def _attribute(self, path: str, name: str, a: tuple[Node, Any], b: tuple[Node, Any]) -> None:
+        for _, value in (a, b):
+            if isinstance(value, Unreadable):
+                self._add(path, "unreadable", f"it cannot be compared: {value.error}")
+                return
         if not self._kinds(path, _attribute_kind(a[0], name), _attribute_kind(b[0], name)):
             return
         one, other = _as_array(a[1]), _as_array(b[1])
@@ -219,20 +223,25 @@ class _Comparison:
             self._values(path, "type" if is_type else "value", tally, one)
 
     def _data(self, path: str, a: Node, b: Node) -> None:
-        kinds = [kind_of(one.id.dtype.base) for one in (a, b)]
+        kinds = [kind_of_elements(one.id) for one in (a, b)]
         arrays = unresolved(a), unresolved(b)
         if not self._kinds(path, *kinds) or not self._shapes(path, *arrays):
             return
         if arrays[0].shape is None:
             return
+        # Found first: what has failed to read keeps HDF5 from opening such a dataset otherwise.
+        outside = [_outside(one) for one in (a, b)]
         try:
             tally = compare_stored(*arrays, self._same)
         except NWBError:
-            if not _outside(a) or not _outside(b):
+            if not all(outside):
+                with explained(a.source, path, "the stored chunks cannot be read"):
+                    if same_chunks(a.dataset(), b.dataset()):
+                        return  # a filter is missing, or they are damaged, in the same way
                 raise
             # The data lie in other files, and cannot be read: compare which files those are.
-            if _outside(a) != _outside(b):
-                files = (", ".join(sorted(_outside(one))) for one in (a, b))
+            if outside[0] != outside[1]:
+                files = (", ".join(sorted(one)) for one in outside)
                 self._add(path, "value", "the data lie in other files", *files)
         else:
             self._values(path, "value", tally, arrays[0])
@@ -285,7 +294,12 @@ class _Comparison:
             return True
         targets = target_of(a, link_a), target_of(b, link_b)
         if targets[0] is None or targets[1] is None:
-            return targets[0] is targets[1] and link_a.target == link_b.target
+            # By way of an external link, which is compared itself, and may not be followed here.
+            outside = all(
+                one is None or one.source is not group.source
+                for one, group in zip(targets, (a, b), strict=True)
+            )
+            return outside and link_a.target == link_b.target
         if targets[0].source is a.source and targets[1].source is b.source:
             return (targets[0].address, targets[1].address) in self.pairs
         paths = [one.source.path or one.file for one in targets if one is not None]
@@ -335,4 +349,4 @@ def _as_array(value: Any) -> np.ndarray[Any, Any] | None:
 
 def _attribute_kind(node: Node, name: str) -> str:
     with node.lock:
-        return kind_of(h5a.open(node.id, name.encode("utf-8", "surrogateescape")).dtype.base)
+        return kind_of_elements(h5a.open(node.id, encode_text(name)))

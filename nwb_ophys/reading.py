@@ -11,6 +11,7 @@ from nwb_ophys.errors import NotNWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node, root_of
 from nwb_ophys.hdf5.source import ExternalPolicy, Mode, Source
+from nwb_ophys.hdf5.values import Unreadable
 from nwb_ophys.mapper.session import Session
 from nwb_ophys.models.file import NWBFile
 
@@ -112,6 +113,8 @@ def check_version(root: Node) -> None:
     if version is None and "nwb_version" in root.links:
         # NWB 1.x stored it as a dataset.
         version = LazyArray(root.child("nwb_version"))[()]
+    if isinstance(version, Unreadable):
+        raise version.error
     if isinstance(version, bytes):
         version = version.decode("utf-8", "replace")
     if not isinstance(version, str):

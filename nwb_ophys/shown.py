@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import NWBError
-from nwb_ophys.hdf5.kinds import kind_of
+from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.kinds import kind_of_elements, kind_of_type
 from nwb_ophys.hdf5.nodes import LinkRecord, Node
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 
@@ -34,7 +35,8 @@ def shown(value: Any, path_of: PathOf) -> str:
     """
     if isinstance(value, (Pointer, RegionPointer)):
         part = "" if isinstance(value, Pointer) else " (a region)"
-        return f"-> {path_of(value.address) or 'nothing'}{part}"
+        nothing = "nothing that is still there" if value.address else "nothing"
+        return f"-> {path_of(value.address) or nothing}{part}"
     if isinstance(value, h5py.Empty):
         return "nothing"
     if isinstance(value, np.void) and value.dtype.names:
@@ -53,14 +55,14 @@ def form_of(node: Node) -> str:
     type_name = _type_name(node)
     parts = [type_name] if type_name else []
     if node.is_dataset:
-        parts.append(kind_of(node.id.dtype.base, exact=True))
-        shape = node.id.shape
+        parts.append(kind_of_elements(node.id, exact=True))
+        shape = LazyArray(node).shape
         if shape is None:
             parts.append("without data")
         elif shape:
-            parts.append(str(shape + node.id.dtype.shape))
+            parts.append(str(shape))
     elif not node.is_group:
-        parts.append(f"datatype {kind_of(node.id.dtype, exact=True)}")
+        parts.append(f"datatype {kind_of_type(node.id, exact=True)}")
     return " ".join(parts)
 
 

@@ -229,10 +229,14 @@ def _members(model: Any, path: str) -> Iterator[Problem]:
     for field in layout_of(type(model)).fields.values():
         if not isinstance(field.marker, Members):
             continue
+        try:
+            collection = getattr(model, field.name)
+        except NWBError:
+            continue  # which is noted
         if field.marker.always and field.groups and model._binding.group(field.groups) is None:
             message = f"the schema requires a group {'/'.join(field.groups)!r}, found none"
             yield _problem(path, field.name, "missing", message)
-        for name in (collection := getattr(model, field.name)):
+        for name in collection:
             try:
                 member = collection[name]
             except NWBError:

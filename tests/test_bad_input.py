@@ -406,11 +406,12 @@ def test_reference_to_a_deleted_object(path: Path) -> None:
         with pytest.raises(nwb.LinkError, match=f"{TRACES}/rois: {message}.*was deleted"):
             _ = session[TRACES].rois.table
         with pytest.raises(nwb.LinkError, match=f"{MOVIE}: {message}"):
-            _ = session.acquisition["movie"].attrs
+            session.acquisition["movie"].attrs["seen"]
         with pytest.raises(nwb.LinkError, match=f"/scratch/list: {message}"):
             session["/scratch/list"].array[0]
         assert [(p.path, p.field, p.rule) for p in session.problems] == [
-            (f"{TRACES}/rois", "table", "link")
+            (MOVIE, "seen", "link"),
+            (f"{TRACES}/rois", "table", "link"),
         ]
 
 

@@ -149,12 +149,15 @@ def test_what_is_unreadable_is_shown_as_that(path):
         data = file.create_dataset("bad", (2,), "i4", chunks=(2,), compression="gzip")
         data.id.write_direct_chunk((0,), b"no zlib stream")
         scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+        times = h5py.h5t.vlen_create(h5py.h5t.UNIX_D32LE)
         h5py.h5d.create(file.id, b"time", h5py.h5t.UNIX_D32LE, scalar)
-        h5py.h5a.create(file["links"].id, b"when", h5py.h5t.UNIX_D32LE, scalar)
+        h5py.h5d.create(file.id, b"times", times, scalar)
+        h5py.h5a.create(file["links"].id, b"when", times, scalar)
     lines = list(tree(path, attributes=True))
     assert "  bad  int32 (2,)" in lines
-    assert any(line.startswith("  time  not readable: ") for line in lines)
-    assert any(line.startswith("    @when not readable: ") for line in lines)
+    assert any(line.startswith("  time  time of 4 bytes, unknown to numpy = ") for line in lines)
+    assert any(line.startswith("  times  not readable: ") for line in lines)
+    assert any(line.startswith("    @when = <not readable: ") for line in lines)
     assert "    soft -> /acquisition/movie/data" in lines
 
 

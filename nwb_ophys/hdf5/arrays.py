@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import h5py
 import numpy
-from h5py import h5d, h5s, h5t
+from h5py import h5d, h5s
 from numpy.typing import DTypeLike, NDArray
 
 from nwb_ophys.errors import DataError, NWBError, SchemaError, TooLargeError
@@ -16,10 +16,11 @@ from nwb_ophys.errors import DataError, NWBError, SchemaError, TooLargeError
 from .arraylike import ArrayLike
 from .decoding import decode, decoded_dtype
 from .fetching import Fetch, Stored, fetch, reason_of
-from .forms import Form, Storage
+from .forms import Form, Storage, elements_of
 from .pending import Pending, conformed
 from .raw import RawFile
 from .selection import Plan, plan, text_of
+from .values import memory_type
 
 __all__ = ["DatasetHandle", "LazyArray"]
 
@@ -162,9 +163,10 @@ class LazyArray(ArrayLike):
 
     @property
     def fillvalue(self) -> Any:
-        """Value of elements that were never written; None if they are arrays or references."""
+        """Value of elements that were never written; None if they are arrays, references, bytes."""
         stored = self._form.stored
-        if stored.hasobject and h5py.check_string_dtype(stored) is None:
+        is_bytes = stored.kind in "VM" and stored.names is None  # or arrays, or times
+        if is_bytes or (stored.hasobject and h5py.check_string_dtype(stored) is None):
             return None
         value = numpy.zeros((1,), stored)
         self._handle.dataset().get_create_plist().get_fill_value(value)
@@ -243,7 +245,7 @@ class LazyArray(ArrayLike):
         planned = plan(self.shape, index, storage.cells, strides=storage.chunks is None)
         values: NDArray[Any]
         if not planned.blocks:
-            return planned.nothing(decoded_dtype(stored.base))
+            return planned.nothing(decoded_dtype(elements_of(stored)[1]))
         if stored.subdtype is not None:
             # HDF5 selects whole elements only, and here an element is an array.
             values = self._fetch(dataset, plan(storage.shape, Ellipsis), stored, index)
@@ -370,7 +372,7 @@ class LazyArray(ArrayLike):
             if stored.subdtype is None:
                 self.engine(source, planned.blocks, values)
             else:
-                dataset.read(h5s.ALL, h5s.ALL, values, h5t.py_create(stored))
+                dataset.read(h5s.ALL, h5s.ALL, values, memory_type(dataset.get_type(), stored))
         except NWBError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError) as error:

@@ -12,9 +12,9 @@ from h5py import h5d
 
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.chunks import stored_chunks
-from nwb_ophys.hdf5.values import Pointer, RegionPointer
+from nwb_ophys.hdf5.values import Pointer, RegionPointer, holds_pointers
 
-__all__ = ["Same", "Tally", "compare_arrays", "compare_stored"]
+__all__ = ["Same", "Tally", "compare_arrays", "compare_stored", "same_arrays", "same_chunks"]
 
 Same = Callable[[Any, Any], bool]
 """Tells whether two references, `Pointer` or `RegionPointer`, lead to the same."""
@@ -62,6 +62,33 @@ def compare_arrays(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], same: Same)
     if a.size:
         tally.add((0,) * a.ndim, a, b, same)
     return tally
+
+
+def same_arrays(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    """Tell whether two arrays in memory have one dtype, one shape and equal elements."""
+    same = a.dtype == b.dtype and a.shape == b.shape
+    return same and bool(_equal(a, b, lambda one, other: bool(one == other)).all())
+
+
+def same_chunks(a: h5d.DatasetID, b: h5d.DatasetID) -> bool:
+    """Tell whether the same chunks are stored in two datasets, which need not decode for that."""
+    kind = a.get_type()
+    plists = a.get_create_plist(), b.get_create_plist()
+    if (
+        a.shape != b.shape
+        or not kind.equal(b.get_type())
+        or holds_pointers(kind)  # places in one file are not those in another
+        or any(plist.get_layout() != h5d.CHUNKED for plist in plists)
+        or plists[0].get_chunk() != plists[1].get_chunk()
+    ):
+        return False
+    filters = [[one.get_filter(i) for i in range(one.get_nfilters())] for one in plists]
+    starts = stored_chunks(a)
+    return (
+        filters[0] == filters[1]
+        and sorted(starts) == sorted(stored_chunks(b))
+        and all(a.read_direct_chunk(one) == b.read_direct_chunk(one) for one in starts)
+    )
 
 
 def compare_stored(a: LazyArray, b: LazyArray, same: Same) -> Tally:

@@ -16,7 +16,7 @@ from .chunks import ChunkError, Chunks, has_fill_value
 from .codecs import FILTERS
 from .external import external_files
 from .raw import RawFile
-from .values import type_of
+from .values import memory_type
 
 __all__ = ["Fetch", "Stored", "fetch", "reason_of"]
 
@@ -96,7 +96,7 @@ class Stored:
     def _look_at(self, dtype: numpy.dtype[Any]) -> None:
         """See how data lie that are stored as elements of this dtype."""
         self._chunks = self._offset = None
-        if not dtype.hasobject and self.dataset.get_type().equal(type_of(dtype)):
+        if not dtype.hasobject and self._is_stored_as(dtype):
             self._chunks = Chunks.of(self.dataset, dtype)
             layout = self.dataset.get_create_plist().get_layout()
             if layout == h5d.CONTIGUOUS and self.lies_inside:
@@ -104,6 +104,10 @@ class Stored:
                 self._row = self.dataset.shape[1:]
                 self._row_bytes = math.prod(self._row) * dtype.itemsize
         self._dtype = dtype
+
+    def _is_stored_as(self, dtype: numpy.dtype[Any]) -> bool:
+        kind = self.dataset.get_type()
+        return bool(kind.equal(memory_type(kind, dtype)))
 
     def _read_run(self, raw: RawFile, block: Block, out: NDArray[Any]) -> bool:
         """Read rows, or one run of each; leave all else, and short files, to HDF5."""
@@ -151,7 +155,7 @@ def fetch(stored: Stored, blocks: Sequence[Block], out: NDArray[Any]) -> None:
 
 def _fetch_by_hdf5(dataset: h5d.DatasetID, blocks: Sequence[Block], out: NDArray[Any]) -> None:
     """Read by HDF5 itself, one request per block."""
-    stored = type_of(out.dtype)
+    stored = memory_type(dataset.get_type(), out.dtype)
     file_space = dataset.get_space()
     memory_space = h5s.create_simple(out.shape) if out.ndim else None
     for block in blocks:

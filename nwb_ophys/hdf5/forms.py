@@ -11,7 +11,7 @@ from .codecs import FILTERS
 from .decoding import decoded_dtype
 from .values import dtype_of
 
-__all__ = ["Form", "Storage"]
+__all__ = ["Form", "Storage", "elements_of"]
 
 _PAGE_BYTES = 1 << 12  # the least that operating systems read
 _NOT_COMPRESSION = {
@@ -41,9 +41,10 @@ class Form(NamedTuple):
         stored = dtype_of(dataset.get_type())
         if shape is None:
             shape = dataset.shape
-        if shape is not None and stored.subdtype is not None:
-            shape += stored.shape  # as in numpy, axes of the elements are axes of the array
-        return cls(shape, stored, decoded_dtype(stored.base))
+        axes, base = elements_of(stored)
+        if shape is not None:
+            shape += axes  # as in numpy, axes of the elements are axes of the array
+        return cls(shape, stored, decoded_dtype(base))
 
 
 class Storage(NamedTuple):
@@ -72,6 +73,15 @@ class Storage(NamedTuple):
         fits = chunks and len(chunks) == len(whole)
         cells = chunks if chunks and fits else _page_of(whole, form.dtype.itemsize)
         return cls(shape, chunks, maxshape, compression, settings, cells)
+
+
+def elements_of(stored: numpy.dtype[Any]) -> tuple[tuple[int, ...], numpy.dtype[Any]]:
+    """Give the axes within an element, of arrays and arrays of arrays, and the innermost dtype."""
+    axes: tuple[int, ...] = ()
+    while stored.subdtype is not None:
+        stored, inner = stored.subdtype
+        axes += inner
+    return axes, stored
 
 
 def _compression_of(

@@ -6,10 +6,42 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
+from h5py import h5a, h5d, h5t
 
-__all__ = ["kind_of"]
+__all__ = ["kind_of", "kind_of_elements", "kind_of_type"]
 
 _NUMBERS: Final = {"b": "boolean", "i": "integer", "u": "integer", "f": "float", "c": "complex"}
+
+
+_CLASSES: Final = {
+    h5t.INTEGER: "integer",
+    h5t.FLOAT: "float",
+    h5t.TIME: "time",
+    h5t.BITFIELD: "bit field",
+    h5t.ENUM: "enumeration",
+    h5t.VLEN: "ragged",
+    h5t.REFERENCE: "reference",
+}
+
+
+def kind_of_elements(stored: h5d.DatasetID | h5a.AttrID, *, exact: bool = False) -> str:
+    """Name the kind of elements of a dataset or attribute; axes within them are axes of it."""
+    kind = stored.get_type()
+    while kind.get_class() == h5t.ARRAY:
+        kind = kind.get_super()
+    return kind_of_type(kind, exact=exact)
+
+
+def kind_of_type(kind: h5t.TypeID, *, exact: bool = False) -> str:
+    """Name the kind of elements of a stored type, also where numpy has no word for them."""
+    try:
+        numpy_type = kind.dtype
+    except TypeError:
+        numpy_type = None
+    if numpy_type is not None:
+        return kind_of(numpy_type, exact=exact)
+    name = _CLASSES.get(kind.get_class())
+    return f"{name or 'elements'} of {kind.get_size()} bytes, unknown to numpy"
 
 
 def kind_of(dtype: np.dtype[Any], *, exact: bool = False) -> str:

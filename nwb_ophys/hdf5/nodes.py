@@ -6,10 +6,9 @@ A node is told by its address, which every hard link carries; HDF5 is never aske
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o
 
@@ -17,7 +16,13 @@ from nwb_ophys.errors import ClosedError, DataError, LinkError, MemberNotFoundEr
 from nwb_ophys.hdf5.external import external_files, lies_beside, open_beside
 from nwb_ophys.hdf5.raw import RawFile
 from nwb_ophys.hdf5.source import Identity, Source
-from nwb_ophys.hdf5.values import Pointer, decode_text, encode_text, read_attribute, region_pointer
+from nwb_ophys.hdf5.values import (
+    Unreadable,
+    decode_text,
+    encode_text,
+    pointers_of,
+    read_attribute,
+)
 
 if TYPE_CHECKING:
     from nwb_ophys.hdf5.pending import Pending
@@ -199,10 +204,9 @@ class Node:
 
     def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn h5py references into what the session makes of their targets."""
-        resolved = np.empty(references.shape, object)
-        file = self.source.id
+        resolved = pointers_of(references, self.source.id)
         for index in np.ndindex(references.shape):
-            resolved[index] = self.follow(_pointer(references[index], file))
+            resolved[index] = self.follow(resolved[index])
         return resolved
 
     def follow(self, pointer: Any) -> Any:
@@ -244,7 +248,7 @@ class Node:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All attributes, read once."""
+        """All attributes, read once; `Unreadable` stands for those that cannot be."""
         if self._attributes is None:
             self._attributes = self._read_attributes()
         return self._attributes
@@ -262,10 +266,14 @@ class Node:
                     own, lambda name, info: listed.append((name, info.data_size)), info=True
                 )
             found: dict[str, Any] = {}
-            with explained(self.source, self.path, "the attribute cannot be read") as reading:
-                for raw, size in listed:
-                    reading.field = name = decode_text(raw)
-                    found[name] = read_attribute(h5a.open(own, raw), size, self.source.id)
+            reading = explained(self.source, self.path, "the attribute cannot be read")
+            for raw, size in listed:
+                reading.field = name = decode_text(raw)
+                try:
+                    with reading:
+                        found[name] = read_attribute(h5a.open(own, raw), size, self.source.id)
+                except DataError as error:  # which is no reason to lose the others
+                    found[name] = Unreadable(error)
             return found
 
     @property
@@ -364,14 +372,6 @@ class Node:
         return f"<Node {self.path} of {self.file}>"
 
 
-def _pointer(reference: Any, file: h5py.h5f.FileID) -> Any:
-    from nwb_ophys.hdf5.values import address_of
-
-    if isinstance(reference, h5py.h5r.RegionReference):
-        return region_pointer(reference, file)
-    return Pointer(address_of(reference, file))
-
-
 def _reopen(path: str, identity: Identity, external: Any, hdf5_path: str) -> Node:
     return node_at(Source.reopened(path, identity, external), hdf5_path)
 
@@ -401,7 +401,10 @@ def root_of(source: Source) -> Node:
 
 
 def objects_below(top: Node) -> Iterator[Node]:
-    """Iterate over an object and all that is hard-linked below it, each once."""
+    """Iterate over an object and all that is hard-linked below it, each once.
+
+    Below a group that is damaged, nothing is found.
+    """
     stack = [top]
     seen = set()
     while stack:
@@ -409,7 +412,8 @@ def objects_below(top: Node) -> Iterator[Node]:
         if node.address not in seen:
             seen.add(node.address)
             yield node
-            stack += [node.child(one.name) for one in node.links.values() if one.kind == "hard"]
+            with suppress(DataError):
+                stack += [node.child(one.name) for one in node.links.values() if one.kind == "hard"]
 
 
 def node_at(source: Source, path: str) -> Node:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from h5py import h5r
 
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node
-from nwb_ophys.hdf5.values import Pointer, address_of, region_pointer
+from nwb_ophys.hdf5.values import pointers_of
 
 __all__ = ["unresolved"]
 
@@ -36,11 +35,4 @@ class _Handle:
 
     def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn h5py references into pointers."""
-        file = self.node.source.id
-        pointers = np.empty(references.shape, object)
-        for index, reference in np.ndenumerate(references):
-            if isinstance(reference, h5r.RegionReference):
-                pointers[index] = region_pointer(reference, file)
-            else:
-                pointers[index] = Pointer(address_of(reference, file))
-        return pointers
+        return pointers_of(references, self.node.source.id)

@@ -14,13 +14,20 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5o, h5r, h5s, h5t
 
+from .decoding import decode
+
 __all__ = [
+    "Attributes",
     "Pointer",
     "RegionPointer",
+    "Unreadable",
     "decode_text",
     "dtype_of",
     "encode_text",
     "has_references",
+    "holds_pointers",
+    "memory_type",
+    "pointers_of",
     "read_attribute",
     "read_scalar",
     "type_of",
@@ -40,6 +47,34 @@ class RegionPointer:
 
     address: int
     reference: Any
+
+
+class Unreadable:
+    """What stands for a value that cannot be read, among others that can.
+
+    Parameters
+    ----------
+    error
+        Why not; raised where the value is needed.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"<not readable: {getattr(self.error, 'message', self.error)}>"
+
+
+class Attributes(dict[str, Any]):
+    """Attributes by name; to ask for one that cannot be read raises why, all else leaves it be."""
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        if isinstance(value, Unreadable):
+            raise value.error
+        return value
 
 
 LOST: Final = -1
@@ -118,18 +153,29 @@ def read_attribute(attribute: h5a.AttrID, size: int, file: h5py.h5f.FileID) -> A
         addresses = np.zeros(shape, np.uint64)
         attribute.read(addresses, mtype=h5t.STD_REF_OBJ)
         return _each(addresses, lambda address: Pointer(int(address)))
-    value = np.zeros(shape, dtype_of(kind))
+    return _read_elements(kind, shape, attribute, file)
+
+
+def _read_elements(
+    kind: h5t.TypeID, shape: tuple[int, ...], attribute: h5a.AttrID, file: h5py.h5f.FileID
+) -> Any:
+    """Read elements as h5py does, text as `str`, references as pointers."""
+    dtype = dtype_of(kind)
+    # Axes of elements that are arrays become axes of the value, as in numpy.
+    value = np.zeros(shape, dtype)
     if value.size:
-        attribute.read(value)
-    if code == h5t.STRING:
-        return _texts(value)
-    if code == h5t.REFERENCE:
-        return _each(value, lambda reference: region_pointer(reference, file))
-    if code == h5t.COMPOUND and has_references(kind):
-        return _pointed(value, file)
-    if h5py.check_string_dtype(value.dtype) is not None:
-        return _texts(value)
-    return value[()]
+        attribute.read(value, mtype=memory_type(kind, dtype))
+    return decode(value, lambda found: pointers_of(found, file), dtype)[()]
+
+
+def holds_pointers(kind: h5t.TypeID) -> bool:
+    """Tell whether elements of a type are, or contain, places in the file: of text, or objects."""
+    code = kind.get_class()
+    if code == h5t.COMPOUND:
+        return any(holds_pointers(kind.get_member_type(i)) for i in range(kind.get_nmembers()))
+    if code == h5t.ARRAY:
+        return holds_pointers(kind.get_super())
+    return code in (h5t.VLEN, h5t.REFERENCE) or (code == h5t.STRING and kind.is_variable_str())
 
 
 def read_scalar(dataset: h5d.DatasetID) -> Any:
@@ -194,16 +240,43 @@ def _number_type(dtype: np.dtype[Any]) -> h5t.TypeID:
 def dtype_of(kind: h5t.TypeID) -> np.dtype[Any]:
     """Give the numpy dtype of a stored type.
 
+    What numpy has no word for (integers and floats of odd widths, times) is left as bytes.
+
     Raises
     ------
     TypeError
-        Where numpy has none, or the type is damaged.
+        Where elements of it cannot be had as bytes either, or the type is damaged.
     """
     code = kind.get_class()
     dtype = _number(kind)[1] if code in (h5t.INTEGER, h5t.FLOAT) else None
-    if dtype is None:
-        _check_sound(kind, code)
-    return kind.dtype if dtype is None else dtype
+    if dtype is not None:
+        return dtype
+    _check_sound(kind, code)
+    try:
+        found: np.dtype[Any] = kind.dtype
+    except TypeError:
+        if holds_pointers(kind):
+            raise
+        found = np.dtype(f"V{kind.get_size()}")
+    return found
+
+
+def memory_type(kind: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
+    """Give the HDF5 type by which elements of a stored type are read into an array of a dtype.
+
+    What numpy has no word for is read without conversion, and so is opaque data: HDF5 converts it
+    only to the same tag, which h5py does not keep.
+    """
+    if dtype.kind not in "VM":
+        return type_of(dtype)
+    is_plain = dtype.names is None and dtype.subdtype is None
+    if is_plain or (
+        kind.get_size() == dtype.itemsize
+        and kind.detect_class(h5t.OPAQUE)
+        and not holds_pointers(kind)
+    ):
+        return kind
+    return type_of(dtype)
 
 
 def _check_sound(kind: h5t.TypeID, code: int) -> None:
@@ -223,6 +296,18 @@ def _check_sound(kind: h5t.TypeID, code: int) -> None:
         _check_sound(base, base.get_class())
 
 
+def pointers_of(references: np.ndarray[Any, Any], file: h5py.h5f.FileID) -> np.ndarray[Any, Any]:
+    """Turn an array of h5py's references into one of pointers."""
+    pointers = np.empty(references.shape, object)
+    for index in np.ndindex(references.shape):
+        reference = references[index]
+        if isinstance(reference, h5r.RegionReference):
+            pointers[index] = region_pointer(reference, file)
+        else:
+            pointers[index] = Pointer(address_of(reference, file))
+    return pointers
+
+
 def region_pointer(reference: Any, file: h5py.h5f.FileID) -> RegionPointer:
     """Turn h5py's region reference into ours."""
     return RegionPointer(address_of(reference, file), reference)
@@ -237,27 +322,11 @@ def address_of(reference: Any, file: h5py.h5f.FileID) -> int:
         return 0
     try:
         target = h5r.dereference(reference, file)
+        if isinstance(reference, h5r.RegionReference):
+            h5r.get_region(reference, file)  # something else may lie there now
     except (ValueError, RuntimeError, KeyError, OSError):
         return LOST
     return int(h5o.get_info(target).addr) if target is not None else LOST
-
-
-def _pointed(value: np.ndarray[Any, Any], file: h5py.h5f.FileID) -> Any:
-    result = np.empty(
-        value.shape, [(name, _member(value.dtype[name])) for name in value.dtype.names or ()]
-    )
-    for name in value.dtype.names or ():
-        column = value[name]
-        if h5py.check_ref_dtype(value.dtype[name]) is not None:
-            column = _each(column, lambda reference: Pointer(address_of(reference, file)))
-        elif h5py.check_string_dtype(value.dtype[name]) is not None:
-            column = _texts(column)
-        result[name] = column
-    return result[()]
-
-
-def _member(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return _OBJECT if dtype.kind in "OS" else dtype
 
 
 def _each(values: np.ndarray[Any, Any], make: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nwb_ophys.children import Children
-from nwb_ophys.errors import LinkError, NWBError, SchemaError
+from nwb_ophys.errors import ClosedError, LinkError, NWBError, SchemaError
 from nwb_ophys.hdf5.nodes import Node, node_at
+from nwb_ophys.hdf5.values import Attributes, Unreadable
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper import reader
 from nwb_ophys.storage import Child, Members
@@ -27,13 +28,15 @@ TYPE_ATTRIBUTES = frozenset({"neurodata_type", "namespace", ".specloc"})
 class Bound:
     """The tie of one model to its object in a file (`nwb_ophys.binding.Binding`)."""
 
-    __slots__ = ("node", "session", "stored")
+    __slots__ = ("node", "session", "stored", "unreadable")
 
     def __init__(self, session: Session, node: Node) -> None:
         self.session = session
         self.node = node
         self.stored: dict[str, Any] = {}
         """What was read of fields whose values can be changed in place, to tell changes by."""
+        self.unreadable: dict[str, Unreadable] | None = None
+        """What stands for attributes that cannot be read, the same each time."""
 
     @property
     def file(self) -> str:
@@ -57,14 +60,22 @@ class Bound:
             self.stored[name] = fingerprint(value)
 
     def attributes(self, model: Any) -> dict[str, Any]:
-        """Read the attributes that the model does not declare."""
+        """Read the attributes that the model does not declare; `Unreadable` for what cannot be."""
         declared = layout_of(type(model)).attributes
+        found = Attributes()
         with self.session.lock:
-            return {
-                name: reader.pointed(self.node, value)
-                for name, value in self.node.attributes.items()
-                if name not in declared and name not in TYPE_ATTRIBUTES
-            }
+            for name, value in self.node.attributes.items():
+                if name in declared or name in TYPE_ATTRIBUTES:
+                    continue
+                try:
+                    found[name] = reader.pointed(self.node, value)
+                except ClosedError:
+                    raise
+                except NWBError as error:
+                    self.note(name, error)
+                    self.unreadable = self.unreadable or {}
+                    found[name] = self.unreadable.setdefault(name, Unreadable(error))
+        return found
 
     def rename(self, model: Any, name: str) -> None:
         """Give an object another name in the collection that it is in.
@@ -182,12 +193,14 @@ class Bound:
 
 def fingerprint(value: Any) -> Any:
     """Give what tells a list or an array in memory from a changed one, without a copy of it."""
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         import hashlib
 
         digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes()).digest()
-        return value.dtype.str, value.shape, digest
-    return value.tolist() if isinstance(value, np.ndarray) else list(value)
+        return value.dtype, value.shape, digest
+    if isinstance(value, np.ndarray):
+        return value.shape, [fingerprint(one) for one in value.ravel().tolist()]
+    return [fingerprint(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _at(session: Session, source_path: str | None, path: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from nwb_ophys.errors import NWBError, TooLargeError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import objects_below, root_of
@@ -47,11 +49,11 @@ def check_memory(source: Source, size: int) -> None:
     """
     import psutil
 
-    sizes = {
-        node.path: LazyArray(node).nbytes
-        for node in objects_below(root_of(source))
-        if node.is_dataset
-    }
+    sizes = {}
+    for node in objects_below(root_of(source)):
+        with suppress(NWBError):  # what cannot be read takes no memory
+            if node.is_dataset:
+                sizes[node.path] = LazyArray(node).nbytes
     # The file is held twice, as bytes and as what HDF5 makes of them.
     needed = sum(sizes.values()) + 2 * size
     available = psutil.virtual_memory().available

@@ -9,6 +9,7 @@ import numpy as np
 
 from nwb_ophys.children import Children
 from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.equality import same_arrays
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.bound import TYPE_ATTRIBUTES, fingerprint
 from nwb_ophys.mapper.session import Session
@@ -55,14 +56,14 @@ def same_attributes(model: Any) -> bool:
     for name in TYPE_ATTRIBUTES & model._attrs.keys() & own.keys():
         stored[name] = own[name]  # an upgrade sets them
     return stored.keys() == model._attrs.keys() and all(
-        stored[name] is value or _equal_attribute(stored[name], value)
+        stored.get(name) is value or _equal_attribute(stored[name], value)
         for name, value in model._attrs.items()
     )
 
 
 def _equal_attribute(stored: Any, value: Any) -> bool:
-    if hasattr(stored, "dtype") and hasattr(value, "dtype"):
-        return stored.dtype == value.dtype and bool(np.array_equal(stored, value))
+    if isinstance(stored, np.ndarray | np.generic) and isinstance(value, np.ndarray | np.generic):
+        return same_arrays(np.asarray(stored), np.asarray(value))
     return type(stored) is type(value) and bool(np.all(stored == value))
 
 

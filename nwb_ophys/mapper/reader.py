@@ -22,7 +22,7 @@ from nwb_ophys.dtypes import (
 from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node, root_of
-from nwb_ophys.hdf5.values import Pointer, RegionPointer, read_scalar
+from nwb_ophys.hdf5.values import Pointer, RegionPointer, Unreadable, read_scalar
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
@@ -215,16 +215,25 @@ def _datetime(value: Any) -> Any:
 
 
 def pointed(node: Node, value: Any) -> Any:
-    """Turn the references in an attribute's value into models."""
+    """Turn the references in an attribute's value into models.
+
+    Raises
+    ------
+    LinkError
+        Where one leads to an object that is no more.
+    DataError
+        Where the attribute cannot be read.
+    """
     if isinstance(value, (str, np.number)):
         return value
+    if isinstance(value, Unreadable):
+        raise value.error
     if isinstance(value, (Pointer, RegionPointer)):
         return node.follow(value)
-    if isinstance(value, np.void) or (isinstance(value, np.ndarray) and value.dtype.names):
+    if isinstance(value, (np.void, np.ndarray)) and value.dtype.names and value.dtype.hasobject:
         result = value.copy()
-        for name in value.dtype.names or ():
-            if value.dtype[name].kind == "O":
-                result[name] = pointed(node, value[name])
+        for name in value.dtype.names:
+            result[name] = pointed(node, value[name])
         return result
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
         result = np.empty(value.shape, object)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import h5py
 
 from nwb_ophys.authored import Storage, is_stream, plain
-from nwb_ophys.errors import LinkError, SchemaError
+from nwb_ophys.errors import DataError, LinkError, SchemaError
 from nwb_ophys.hdf5.atomic import replacing
 from nwb_ophys.hdf5.bytewise import copy_synced
 from nwb_ophys.hdf5.copying import (
@@ -195,12 +195,17 @@ def _copy_bytes(source: Source, temporary: Path) -> None:
 
 
 def _names_files(source: Source) -> bool:
-    """Tell whether a file names other files by paths that depend on its folder."""
-    return any(
-        next(external_files(node.id), None) is not None
-        or any(record.kind == "external" for record in node.links.values())
-        for node in objects_below(root_of(source))
-    )
+    """Tell whether a file names other files by paths that depend on its folder.
+
+    Objects that are damaged name none.
+    """
+    for node in objects_below(root_of(source)):
+        with suppress(DataError):
+            if next(external_files(node.id), None) is not None or any(
+                record.kind == "external" for record in node.links.values()
+            ):
+                return True
+    return False
 
 
 def _refuse_dangling(plan: Plan, copier: TreeCopier) -> None:

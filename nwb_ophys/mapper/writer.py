@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -406,11 +408,19 @@ def relocation(old: str, new: str) -> Any:
 
     def relocate(name: str) -> str:
         place = os.path.join(old, name)
-        if os.path.isabs(name) or name == "." or not os.path.exists(place):
+        if os.path.isabs(name) or name == "." or not _leads_to_files(place):
             return name
         return os.path.relpath(place, new).replace(os.sep, "/")
 
     return relocate
+
+
+def _leads_to_files(place: str) -> bool:
+    """Tell whether there is a file at a place, or some where virtual datasets number theirs."""
+    parts = re.split(r"%\d*b", place)
+    return os.path.exists(place) or (
+        len(parts) > 1 and next(glob.iglob("*".join(map(glob.escape, parts))), None) is not None
+    )
 
 
 def _own_namespaces(source: Source) -> list[str]:

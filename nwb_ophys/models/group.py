@@ -205,38 +205,46 @@ class GroupModel(ConfiguredBaseModel):
 
         What cannot be read is left out too; the problems of the session tell.
         """
-        for place, get in self._getters():
+        for groups in ((), *layout_of(type(self)).structural_groups()):
             try:
-                member = get()
+                getters = list(self._getters(groups))
             except ClosedError:
                 raise
-            except NWBError:
+            except NWBError:  # a link that leads nowhere is in the place of the group
                 continue
-            if member is not None:
-                yield place, member
+            for place, get in getters:
+                try:
+                    member = get()
+                except ClosedError:
+                    raise
+                except NWBError:
+                    continue
+                if member is not None:
+                    yield place, member
 
-    def _getters(self) -> Iterator[tuple[tuple[str, ...], Callable[[], Any]]]:
+    def _getters(
+        self, groups: tuple[str, ...]
+    ) -> Iterator[tuple[tuple[str, ...], Callable[[], Any]]]:
         layout = layout_of(type(self))
         binding = self._binding
-        for groups in ((), *layout.structural_groups()):
-            linked = frozenset() if binding is None else binding.link_names(groups)
-            for name, field in layout.members.get(groups, {}).items():
-                assigned = field.name in self.model_fields_set
-                if isinstance(field.marker, Child) and (assigned or name not in linked):
-                    yield (*groups, name), partial(getattr, self, field.name)
-            for collection in layout.collections.get(groups, ()):
-                members = getattr(self, collection.name)
-                for name in list(members):
-                    if name in members.added or name not in linked:
-                        yield (*groups, name), partial(members.__getitem__, name)
-            if binding is not None and groups:
-                for name in binding.member_names(groups):
-                    if (
-                        name not in linked
-                        and not layout.declares(groups, name)
-                        and not self._in_collections(groups, name)
-                    ):
-                        yield (*groups, name), partial(binding.member, groups, name)
+        linked = frozenset() if binding is None else binding.link_names(groups)
+        for name, field in layout.members.get(groups, {}).items():
+            assigned = field.name in self.model_fields_set
+            if isinstance(field.marker, Child) and (assigned or name not in linked):
+                yield (*groups, name), partial(getattr, self, field.name)
+        for collection in layout.collections.get(groups, ()):
+            members = getattr(self, collection.name)
+            for name in list(members):
+                if name in members.added or name not in linked:
+                    yield (*groups, name), partial(members.__getitem__, name)
+        if binding is not None and groups:
+            for name in binding.member_names(groups):
+                if (
+                    name not in linked
+                    and not layout.declares(groups, name)
+                    and not self._in_collections(groups, name)
+                ):
+                    yield (*groups, name), partial(binding.member, groups, name)
 
     def _in_collections(self, groups: tuple[str, ...], name: str) -> bool:
         collections = layout_of(type(self)).collections.get(groups, ())

@@ -164,15 +164,17 @@ class _Translation:
         if not reference:
             return null
         file, target = self._transfer.file, self._transfer.target
+        region = None
         try:
             address = h5o.get_info(h5r.dereference(reference, file)).addr
-        except HDF5_ERRORS:
+            if isinstance(reference, h5r.RegionReference):
+                region = h5r.get_region(reference, file)
+        except HDF5_ERRORS:  # it is no more, or something else lies there now
             address = _NOWHERE
         path = self._target_path(address, place)
         if path is None:
             return null
-        if isinstance(reference, h5r.RegionReference):
-            region = h5r.get_region(reference, file)
+        if region is not None:
             return h5r.create(target, encode_text(path), h5r.DATASET_REGION, region)
         return h5r.create(target, encode_text(path), h5r.OBJECT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -69,7 +70,15 @@ class Relocation:
                 here, there = old.get_virtual_vspace(i), old.get_virtual_srcspace(i)
                 if there.get_select_type() == h5s.SEL_ALL:
                     # Of the other dataset, nothing is stored then, and any shape will do.
-                    there = h5s.create_simple((here.get_select_npoints(),))
+                    there = h5s.create_simple((_points_of_one(here),))
                 file, name = old.get_virtual_filename(i), old.get_virtual_dsetname(i)
                 new.set_virtual(here, self.name(encode_text(file)), encode_text(name), there)
         return new
+
+
+def _points_of_one(space: Any) -> int:
+    """Count the points of a selection; of one without end, those that come from each file."""
+    if not space.is_regular_hyperslab():
+        return int(space.get_select_npoints())
+    _, _, count, block = space.get_regular_hyperslab()
+    return math.prod(n for n in (*count, *block) if n != h5s.UNLIMITED)

@@ -13,7 +13,7 @@ from nwb_ophys.hdf5.copying.elements import Format
 from nwb_ophys.hdf5.copying.links import Link, links_of
 from nwb_ophys.hdf5.copying.transfer import HDF5_ERRORS, Transfer
 from nwb_ophys.hdf5.paths import join
-from nwb_ophys.hdf5.values import decode_text, encode_text
+from nwb_ophys.hdf5.values import decode_text, encode_text, holds_pointers
 
 __all__ = ["Item", "survey"]
 
@@ -108,7 +108,13 @@ def _inspect(transfer: Transfer, item: Item, parent: Any, name: bytes) -> Any:
     if isinstance(opened, h5g.GroupID):
         item.is_group = True
     elif isinstance(opened, h5d.DatasetID):
-        _inspect_type(item, opened.get_type(), None)
+        type_ = opened.get_type()
+        _inspect_type(item, type_, None)
+        defined = opened.get_create_plist().fill_value_defined()
+        if defined == h5d.FILL_VALUE_USER_DEFINED and holds_pointers(type_):
+            # H5Ocopy copies where the text lies, which is somewhere else in another file.
+            item.own_data = True
+            item.set_apart()
         if transfer.relocation.moves_data(opened):
             item.own_data = True
             item.set_apart()
