@@ -15,16 +15,12 @@ import numpy as np
 
 from nwb_ophys.errors import ClosedError, NWBError
 from nwb_ophys.layout import layout_of
+from nwb_ophys.models.aligned import AlignedDynamicTable
+from nwb_ophys.models.columns import VectorData, VectorIndex
 from nwb_ophys.models.group import GroupModel
 from nwb_ophys.models.images import ImageSeries
 from nwb_ophys.models.series import TimeSeries
-from nwb_ophys.models.table import (
-    AlignedDynamicTable,
-    DynamicTable,
-    DynamicTableRegion,
-    VectorData,
-    VectorIndex,
-)
+from nwb_ophys.models.table import DynamicTable, DynamicTableRegion
 from nwb_ophys.problems import Severity
 from nwb_ophys.storage import Quota
 

@@ -21,8 +21,9 @@ from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.models.base import new_id
+from nwb_ophys.models.columns import VectorIndex
 from nwb_ophys.models.images import ImageSeries, IndexSeries
-from nwb_ophys.models.table import DynamicTable, VectorIndex
+from nwb_ophys.models.table import DynamicTable
 from nwb_ophys.problems import Problem
 from nwb_ophys.registry import hand_written
 from nwb_ophys.specs import Catalog, newest, packed_namespaces

@@ -1,4 +1,4 @@
-"""Rows of tables in bulk: take some of them, append many at once, ragged columns included."""
+"""Rows of tables in bulk: taken, appended, or made a column, ragged ones included."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from nwb_ophys.conforming import as_array
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import layout_of
+from nwb_ophys.models.columns import ElementIdentifiers, VectorData
 from nwb_ophys.ragged import gathered
 
 if TYPE_CHECKING:
-    from nwb_ophys.models.table import DynamicTable, VectorData
+    from nwb_ophys.models.table import DynamicTable
 
-__all__ = ["append_rows", "chosen_rows", "take_rows"]
+__all__ = ["append_rows", "chosen_rows", "flattened", "take_rows"]
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T", bound="DynamicTable")
@@ -134,8 +135,6 @@ def append_rows(table: DynamicTable, columns: Any, ids: Sequence[int] | None) ->
         change for name in names for change in _appended(table, name, given[name])
     ]
     if table.id is None:
-        from nwb_ophys.models.table import ElementIdentifiers
-
         table.id = ElementIdentifiers(array=numbers)
     else:
         changes.append((table.id, _longer(table.id.array, numbers)))
@@ -264,3 +263,48 @@ def _extended(stored: Any, values: Any) -> Array:
     if new.shape[1:] != old.shape[1:]:
         raise ValueError(f"expected elements of shape {old.shape[1:]}, found {new.shape[1:]}")
     return np.concatenate([old, new])
+
+
+# -- new columns -------------------------------------------------------------------------------
+
+
+def flattened(rows: Any, levels: int, table: str, column: str) -> tuple[Any, list[Array]]:
+    """Concatenate rows of a column that is ragged on some levels.
+
+    Returns
+    -------
+    data, offsets
+        The elements, and the end offsets of the rows, of the elements of rows, and so on.
+
+    Raises
+    ------
+    SchemaError
+        Where a row is no sequence.
+    """
+    offsets: list[Array] = []
+    for level in range(levels, 0, -1):
+        rows = list(rows)
+        offsets.append(_ends(rows, table, column))
+        rows = [row for row in rows if len(row)]
+        rows = _concatenated(rows) if level == 1 else [one for row in rows for one in row]
+    return rows, offsets
+
+
+def _ends(rows: list[Any], table: str, column: str) -> Array:
+    """Give the end offsets of rows of rows."""
+    for number, row in enumerate(rows):
+        sized = hasattr(row, "__len__") and getattr(row, "shape", None) != ()
+        if not sized or isinstance(row, (str, bytes)):
+            raise SchemaError(
+                f"expected a sequence in each row, found {row!r} in row {number}",
+                path=table,
+                field=column,
+                hint="columns of one element a row are added without index=",
+            )
+    return np.cumsum([len(row) for row in rows], dtype=np.int64)
+
+
+def _concatenated(rows: list[Any]) -> Any:
+    if rows and isinstance(rows[0][0], tuple):  # compounds, whose members numpy would mix
+        return [element for row in rows for element in row]
+    return np.concatenate([np.asarray(row) for row in rows]) if rows else np.empty(0)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nwb_ophys.annotations import Later
 
 if TYPE_CHECKING:  # type checkers know them by the nearest base that has a model
+    from nwb_ophys.models.aligned import AlignedDynamicTable
     from nwb_ophys.models.container import Container, NWBContainer
-    from nwb_ophys.models.table import AlignedDynamicTable, DynamicTable
+    from nwb_ophys.models.table import DynamicTable
 
     ElectrodeGroup: TypeAlias = NWBContainer
     ElectrodesTable: TypeAlias = DynamicTable

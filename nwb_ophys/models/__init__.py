@@ -6,8 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nwb_ophys.models.aligned import *  # noqa: F403
     from nwb_ophys.models.base import *  # noqa: F403
     from nwb_ophys.models.behavior import *  # noqa: F403
+    from nwb_ophys.models.columns import *  # noqa: F403
     from nwb_ophys.models.container import *  # noqa: F403
     from nwb_ophys.models.dataset import *  # noqa: F403
     from nwb_ophys.models.device import *  # noqa: F403
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from nwb_ophys.models.table import *  # noqa: F403
 
 _MODULES = {
+    "aligned": ("AlignedDynamicTable",),
     "base": (
         "ConfiguredBaseModel",
         "LinkML_Meta",
@@ -37,6 +40,11 @@ _MODULES = {
         "PupilTracking",
         "SpatialSeries",
         "SpatialSeriesData",
+    ),
+    "columns": (
+        "ElementIdentifiers",
+        "VectorData",
+        "VectorIndex",
     ),
     "container": (
         "Container",
@@ -136,14 +144,10 @@ _MODULES = {
         "TimeSeriesSync",
     ),
     "table": (
-        "AlignedDynamicTable",
         "DynamicTable",
         "DynamicTableRegion",
-        "ElementIdentifiers",
         "MeaningsTable",
         "MeaningsTableMeaning",
-        "VectorData",
-        "VectorIndex",
     ),
 }
 HOMES = {name: module for module, names in _MODULES.items() for name in names}

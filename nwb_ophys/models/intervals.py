@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
+from nwb_ophys.models.columns import COLUMN_AXES, VectorData, VectorIndex
 from nwb_ophys.models.series import TimeSeriesReferenceVectorData
-from nwb_ophys.models.table import COLUMN_AXES, DynamicTable, VectorData, VectorIndex
+from nwb_ophys.models.table import DynamicTable
 from nwb_ophys.storage import Attr, Child, Internal, NDArray, Value
 
 __all__ = [

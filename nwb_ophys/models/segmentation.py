@@ -8,13 +8,9 @@ from pydantic import Field
 
 from nwb_ophys.authored import is_stream
 from nwb_ophys.children import Children
+from nwb_ophys.models.columns import COLUMN_AXES, VectorData, VectorIndex
 from nwb_ophys.models.container import NWBDataInterface
-from nwb_ophys.models.table import (
-    COLUMN_AXES,
-    DynamicTable,
-    VectorData,
-    VectorIndex,
-)
+from nwb_ophys.models.table import DynamicTable
 from nwb_ophys.storage import Attr, Child, Internal, Link, Members, NDArray, Quota, Value
 
 if TYPE_CHECKING:  # they load when a field that names them is touched

@@ -6,10 +6,10 @@ import numpy as np
 
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.models.base import ConfiguredBaseModel
+from nwb_ophys.models.columns import COLUMN_AXES, VectorData
 from nwb_ophys.models.container import NWBDataInterface
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.group import GroupModel
-from nwb_ophys.models.table import COLUMN_AXES, VectorData
 from nwb_ophys.storage import Array, Attr, Child, Internal, NDArray, Value
 
 __all__ = [

@@ -1,15 +1,16 @@
-"""The table family of hdmf-common 1.10.0: columns, ragged columns, regions, tables of tables."""
+"""Tables of hdmf-common 1.10.0: rows of named columns, regions of them, what values mean."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.errors import NWBError, SchemaError
+from nwb_ophys.errors import SchemaError
 from nwb_ophys.layout import layout_of
-from nwb_ophys.models.container import Container, Data
+from nwb_ophys.models.columns import COLUMN_AXES, ElementIdentifiers, VectorData, VectorIndex
+from nwb_ophys.models.container import Container
 from nwb_ophys.ragged import RaggedColumn
 from nwb_ophys.storage import Attr, Child, Internal, Members, NDArray, Ref, Value
 
@@ -17,76 +18,11 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
-    "COLUMN_AXES",
-    "AlignedDynamicTable",
     "DynamicTable",
     "DynamicTableRegion",
-    "ElementIdentifiers",
     "MeaningsTable",
     "MeaningsTableMeaning",
-    "VectorData",
-    "VectorIndex",
 ]
-
-COLUMN_AXES = (
-    ("dim0",),
-    ("dim0", "dim1"),
-    ("dim0", "dim1", "dim2"),
-    ("dim0", "dim1", "dim2", "dim3"),
-)
-"""The axes of a column, where its class does not say them."""
-
-
-class VectorData(Data, schema="hdmf-common"):
-    """A column of a table: one element a row, or the concatenated rows of a ragged column.
-
-    Parameters
-    ----------
-    array
-        (row, ...), up to four axes, of any dtype.
-    description
-        What the values mean.
-    """
-
-    array: Annotated[NDArray | None, Value("any", COLUMN_AXES)] = None
-    description: Annotated[str, Attr()]
-
-
-class VectorIndex(VectorData, schema="hdmf-common"):
-    """The end offsets of the rows of a ragged column, named ``<column>_index``.
-
-    Parameters
-    ----------
-    array
-        (row,), where each row ends in the target; counts from 0, never decreases.
-    target
-        The column that it cuts into rows; left out, it is the column of its name.
-    """
-
-    array: Annotated[NDArray | None, Value("uint8", ("num_rows",))] = None
-    description: Annotated[str, Attr()] = ""
-    target: Annotated[VectorData | None, Ref()] = None
-
-    @classmethod
-    def from_value(cls, value: Any, **fields: Any) -> Self:
-        """Wrap offsets, or copy an index; the copy cuts the column of its own name."""
-        made = super().from_value(value, **fields)
-        if isinstance(value, VectorIndex):
-            made.target = None
-        return made
-
-
-class ElementIdentifiers(Data, schema="hdmf-common"):
-    """The identifiers of the rows of a table.
-
-    Parameters
-    ----------
-    array
-        (row,), integers.
-    """
-
-    name: Annotated[str, Internal()] = "id"
-    array: Annotated[NDArray | None, Value("int32", ("num_elements",))] = None
 
 
 class DynamicTable(Container, schema="hdmf-common"):
@@ -301,28 +237,9 @@ class DynamicTable(Container, schema="hdmf-common"):
         NWBError
             Where the columns have unequal lengths, or pandas is not installed.
         """
-        pandas = _import_pandas()
-        index = slice(None) if rows is None else rows
-        if isinstance(index, (int, np.integer)):
-            index = [int(index)]
-        left_out = set(exclude)
-        data = {
-            name: _cells(column, index)
-            for name, column in self.columns.items()
-            if name not in left_out
-        }
-        ids = None if self.id is None else np.asarray(self.id)[index]
-        count = len(ids) if ids is not None else None
-        for name, cells in data.items():
-            if count is not None and len(cells) != count:
-                raise NWBError(
-                    f"the column has {len(cells)} rows, but the table has {count}",
-                    file=self._binding.file if self._binding is not None else None,
-                    path=self.hdf5_path or self.name,
-                    field=name,
-                    hint=f"leave it out: to_dataframe(exclude=[{name!r}])",
-                )
-        return pandas.DataFrame(data, index=pandas.Index(ids, name="id") if count else None)
+        from nwb_ophys.frames import frame_of
+
+        return frame_of(self, rows, exclude)
 
     def add_column(
         self,
@@ -364,11 +281,9 @@ class DynamicTable(Container, schema="hdmf-common"):
             raise SchemaError("there is a column of that name", path=self.name, field=name)
         offsets: list[Any] = []  # of the rows, then of the elements of rows, and so on
         if isinstance(index, (int, np.integer)):
-            for level in range(int(index), 0, -1):
-                rows = list(data)
-                offsets.append(_ends(rows, self.name, name))
-                rows = [row for row in rows if len(row)]
-                data = _concatenated(rows) if level == 1 else [one for row in rows for one in row]
+            from nwb_ophys.rows import flattened
+
+            data, offsets = flattened(data, int(index), self.name, name)
         elif index is not None:
             offsets.append(np.asarray(index))
         count = len(offsets[0]) if offsets else len(data)
@@ -548,90 +463,5 @@ class MeaningsTable(DynamicTable, schema="hdmf-common"):
     meaning: Annotated[MeaningsTableMeaning | None, Child()] = None
 
 
-class AlignedDynamicTable(DynamicTable, schema="hdmf-common"):
-    """Several tables with the same rows, side by side.
-
-    Parameters
-    ----------
-    categories
-        The names of the tables in their order.
-    children
-        The tables.
-    """
-
-    categories: Annotated[list[str], Attr("text", ("num_categories",))] = Field(
-        default_factory=list
-    )
-    children: Annotated[Children[DynamicTable], Members()] = Field(default_factory=Children)
-
-    def __init__(self, /, **data: Any) -> None:
-        super().__init__(**data)
-        if "categories" not in data:
-            self.categories = list(self._tables())
-
-    def _tables(self) -> dict[str, DynamicTable]:
-        """Give the tables by name, those that the type declares too."""
-        tables: dict[str, DynamicTable] = dict(self.children)
-        for field in layout_of(type(self)).fields.values():
-            if isinstance(field.marker, Child) and not field.groups:
-                part = getattr(self, field.name)
-                if isinstance(part, DynamicTable):
-                    tables[field.stored] = part
-        return tables
-
-    def to_dataframe(self, rows: Any = None, *, exclude: Iterable[str] = ()) -> "pandas.DataFrame":
-        """Read all tables into one data frame, with columns named by table and column."""
-        pandas = _import_pandas()
-        own = super().to_dataframe(rows, exclude=exclude)
-        frames = {self.name: own} if len(own.columns) else {}
-        tables = self._tables()
-        for name in self.categories or tables:
-            if name not in tables:
-                continue  # which the problems of the session tell
-            frame = tables[name].to_dataframe(rows, exclude=exclude)
-            frames[name] = frame.reset_index().set_axis(own.index)
-        return pandas.concat(frames, axis=1) if frames else own
-
-
 def _listed(items: Any) -> list[Any]:
     return list(items.values() if isinstance(items, Mapping) else items)
-
-
-def _ends(rows: list[Any], table: str, column: str) -> np.ndarray[Any, Any]:
-    """Give the end offsets of rows of rows."""
-    for number, row in enumerate(rows):
-        sized = hasattr(row, "__len__") and getattr(row, "shape", None) != ()
-        if not sized or isinstance(row, (str, bytes)):
-            raise SchemaError(
-                f"expected a sequence in each row, found {row!r} in row {number}",
-                path=table,
-                field=column,
-                hint="columns of one element a row are added without index=",
-            )
-    return np.cumsum([len(row) for row in rows], dtype=np.int64)
-
-
-def _concatenated(rows: list[Any]) -> Any:
-    if rows and isinstance(rows[0][0], tuple):  # compounds, whose members numpy would mix
-        return [element for row in rows for element in row]
-    return np.concatenate([np.asarray(row) for row in rows]) if rows else np.empty(0)
-
-
-def _cells(column: Any, index: Any) -> Any:
-    if isinstance(column, RaggedColumn):
-        return column[index]
-    values = np.asarray(column)[index] if not isinstance(index, slice) else column.array[index]
-    if values.dtype.names is not None:
-        return [tuple(value) for value in values]
-    if values.ndim > 1:
-        return list(values)
-    # Files may store either byte order; pandas takes the machine's.
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def _import_pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise NWBError("data frames need pandas", hint="pip install 'nwb-ophys[pandas]'") from error
-    return pandas
