@@ -9,6 +9,7 @@ written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +18,13 @@ from nwb_ophys.errors import ClosedError, NWBError
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.aligned import AlignedDynamicTable
 from nwb_ophys.models.columns import VectorData, VectorIndex
+from nwb_ophys.models.container import Container
 from nwb_ophys.models.group import GroupModel
 from nwb_ophys.models.images import ImageSeries
 from nwb_ophys.models.series import TimeSeries
 from nwb_ophys.models.table import DynamicTable, DynamicTableRegion
 from nwb_ophys.problems import Severity
-from nwb_ophys.storage import Quota
+from nwb_ophys.storage import Attr, Members, Quota, Ref
 
 __all__ = [
     "RULES",
@@ -136,6 +138,30 @@ def values_of(array: Any) -> np.ndarray[Any, Any] | None:
 
 def _listed(names: Any) -> str:
     return ", ".join(repr(name) for name in names)
+
+
+# -- groups ------------------------------------------------------------------------------------
+
+
+@cache
+def _attributes_of(cls: type[Any]) -> frozenset[str]:
+    """Name the attributes that objects of a class may have."""
+    declared = (
+        one.stored
+        for one in layout_of(cls).fields.values()
+        if isinstance(one.marker, Ref) or (isinstance(one.marker, Attr) and one.marker.of is None)
+    )
+    return frozenset({"namespace", "neurodata_type", "object_id", *declared})
+
+
+@rule(Container)
+def members_are_not_named_as_attributes(holder: Container) -> Iterator[Finding]:
+    """Members and attributes of a group have different names, as PyNWB keeps both in one place."""
+    for one in layout_of(type(holder)).fields.values():
+        if isinstance(one.marker, Members) and not one.groups:
+            members = getattr(holder, one.name)
+            for name in _attributes_of(type(holder)).intersection(members) if members else ():
+                yield one.name, f"expected other names than those of attributes, found {name!r}"
 
 
 # -- tables ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ def _check_texts(array: np.ndarray[Any, Any]) -> None:
 
 
 def _from_sequence(value: Any, dtype: DTypeSpec) -> np.ndarray[Any, Any]:
+    if isinstance(value, Set | ValuesView):
+        value = list(value)
     if isinstance(dtype, tuple):
         if (
             isinstance(value, tuple)

@@ -124,6 +124,13 @@ def upgrade(
     NWBError
         Where there is no such time zone or rule.
     """
+    from nwb_ophys.models.file import NWBFile
+
+    if not isinstance(session, NWBFile):
+        raise SchemaError(
+            f"expected an opened session, found {session!r} of type {type(session).__name__}",
+            hint="nwb_ophys.open(path), upgrade it, and write it",
+        )
     binding = session._binding
     if binding is None:
         raise SchemaError("the session is in no file, and follows the newest schema already")

@@ -99,6 +99,10 @@ def into_itself() -> nwb.DynamicTable:
     return made
 
 
+def column(name: str) -> nwb.VectorData:
+    return nwb.VectorData(name=name, description="c", array=np.arange(3))
+
+
 def with_short_part() -> nwb.AlignedDynamicTable:
     made = aligned()
     made.children.add(nwb.DynamicTable(name="z", description="z"))
@@ -133,6 +137,11 @@ BREAKS: dict[str, tuple[Callable[[], Any], str, str]] = {
         into_itself,
         "self",
         "expected another table to point into than 't' itself",
+    ),
+    "column with the name of an attribute": (
+        lambda: changed(table(), vector_data=[column("description")]),
+        "vector_data",
+        "expected other names than those of attributes, found 'description'",
     ),
     "column that is too short": (
         lambda: changed(ragged(), id__array=np.arange(4)),

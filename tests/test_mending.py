@@ -384,3 +384,10 @@ def test_the_command_lists_mends(broken: Path, capsys: pytest.CaptureFixture[str
 def test_the_help_names_every_rule() -> None:
     for rule in RULES:
         assert rule in cli.COMMANDS["fix"].details
+
+
+def test_only_sessions_are_mended() -> None:
+    with pytest.raises(
+        nwb.SchemaError, match=r"expected an opened session, found 'a\.nwb' of type"
+    ):
+        nwb.upgrade("a.nwb")  # type: ignore[arg-type]

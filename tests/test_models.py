@@ -614,6 +614,38 @@ def test_columns_that_are_ragged_on_two_levels():
     assert table.colnames == ["waves"]
 
 
+def test_columns_of_no_rows():
+    table = nwb.DynamicTable(name="t", description="t")
+    for data in (3, "ab"):
+        with pytest.raises(
+            SchemaError, match=f"t, field 'x': .* one element a row, found {data!r}"
+        ):
+            table.add_column("x", data, "x")
+    table.add_column("x", (one for one in (1, 2)), "x")
+    table.add_column("y", {"a": 3, "b": 4}.values(), "y")
+    assert (table.x.array.tolist(), table.y.array.tolist()) == ([1, 2], [3, 4])
+
+
+@pytest.mark.parametrize(
+    ("method", "instead"),
+    [
+        ("add_acquisition", r"session\.acquisition\.add\(\.\.\.\)"),
+        ("create_device", r"session\.devices\.add\(\.\.\.\)"),
+        ("create_processing_module", r"session\.processing\.add\(\.\.\.\)"),
+        ("add_trial", r"session\.trials, a table, and its add_row\(\.\.\.\)"),
+    ],
+)
+def test_methods_of_pynwb_are_told_what_to_use(session, method, instead):
+    with pytest.raises(AttributeError, match=rf"no attribute '{method}'; use {instead}") as caught:
+        getattr(session, method)
+    assert (caught.value.name, caught.value.obj) == (method, session)
+
+
+def test_data_are_called_array():
+    with pytest.raises(ValidationError, match=r"data\n  Extra .* did you mean 'array'"):
+        nwb.VectorData(name="a", description="a", data=[1])
+
+
 def test_rows_one_at_a_time():
     trials = nwb.TimeIntervals(name="trials", description="t", start_time=[], stop_time=[])
     trials.add_column("side", [], "s")

@@ -608,3 +608,8 @@ def test_arrays_of_an_opened_session_are_taken_without_touching_it(path: Path) -
         assert len(few) == 2
         assert [one.rois.table for one in session[f"{OPHYS}/Few"].children.values()] == [few]
     assert pynwb.validate(path=path) == []
+
+
+def test_a_session_is_no_path() -> None:
+    with pytest.raises(nwb.SchemaError, match=r"found 3 of type int \(add_segmentation\(session"):
+        nwb.write_segmentation(3, None)  # type: ignore[arg-type]

@@ -130,7 +130,10 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         for one in error.errors():
             kind: Any = one["type"]
             if kind == "extra_forbidden":
-                close = difflib.get_close_matches(str(one["loc"][0]), names, n=1)
+                name = str(one["loc"][0])
+                close = difflib.get_close_matches(name, names, n=1)
+                if name == "data" and "array" in fields:  # as PyNWB calls it
+                    close = ["array"]
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 if not close and "children" in fields and _holds_models(one["input"]):
                     hint = "; objects that lie in this one are given as children=[...]"
@@ -215,7 +218,9 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         if flat is not None:
             part = getattr(self, flat)
             return None if part is None else getattr(part, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] == "_":

@@ -22,6 +22,7 @@ from nwb_ophys.generated.official import (
     SweepTable,
     Units,
 )
+from nwb_ophys.layout import layout_of
 from nwb_ophys.models.container import NWBContainer, NWBData, NWBDataInterface
 from nwb_ophys.models.table import DynamicTable
 from nwb_ophys.problems import Problem
@@ -45,6 +46,21 @@ class _Several(Array):
     def _validator(self, annotation: Any) -> Callable[[Any], Any]:
         check = super()._validator(annotation)
         return lambda value: check([value] if isinstance(value, (str, date)) else value)
+
+
+def _instead_of(method: str) -> str:
+    """Say what is done here instead of calling one of PyNWB's methods that add objects."""
+    verb, _, what = method.partition("_")
+    if verb not in ("add", "create") or not what:
+        return ""
+    fields = layout_of(NWBFile).fields
+    for name in (what, f"{what}s", "processing" if what == "processing_module" else ""):
+        if name in fields and isinstance(fields[name].marker, Members):
+            return f"use session.{name}.add(...)"
+    if what in ("trial", "epoch", "unit", "electrode", "invalid_time_interval"):
+        name = "invalid_times" if what.startswith("invalid") else f"{what}s"
+        return f"use session.{name}, a table, and its add_row(...)"
+    return ""
 
 
 def _reference(start: Any) -> Any:
@@ -337,6 +353,15 @@ class NWBFile(NWBContainer, schema="core"):
         if data.get("file_create_date") is None:
             data["file_create_date"] = [datetime.now(UTC)]
         super().__init__(**data)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError as error:
+            hint = _instead_of(name)
+            if not hint:
+                raise
+            raise AttributeError(f"{error}; {hint}", name=name, obj=self) from None
 
     # -- the session ---------------------------------------------------------------------------
 

@@ -279,6 +279,13 @@ class DynamicTable(Container, schema="hdmf-common"):
         """
         if name in self.colnames:
             raise SchemaError("there is a column of that name", path=self.name, field=name)
+        sized = hasattr(data, "__len__")
+        if isinstance(data, (str, bytes)) or not (sized or isinstance(data, Iterable)):
+            raise SchemaError(
+                f"expected one element a row, found {data!r}", path=self.name, field=name
+            )
+        if not sized:
+            data = list(data)
         offsets: list[Any] = []  # of the rows, then of the elements of rows, and so on
         if isinstance(index, (int, np.integer)):
             from nwb_ophys.rows import flattened

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_ophys.authored import Compression
-from nwb_ophys.errors import FilePermissionError
+from nwb_ophys.errors import FilePermissionError, SchemaError
 from nwb_ophys.reading import open as open_session
 from nwb_ophys.segmentation.adding import DEFAULT_NAME, add_segmentation
 from nwb_ophys.segmentation.result import Segmentation
@@ -76,6 +76,11 @@ def write_segmentation(
     FilePermissionError, FileAccessError
         Where the file may not be changed, or the disk is full.
     """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise SchemaError(
+            f"expected the path of a file, found {path!r} of type {type(path).__name__}",
+            hint="add_segmentation(session, segmentation) puts one into a session",
+        )
     _check_writable(path)
     with open_session(path, "r+") as session:
         with explained_failures(path):
