@@ -360,7 +360,7 @@ class Builder:
             return
         if not isinstance(stored, str):
             found = self.find(target, GroupModel)
-            self.collections.add_links(spec, groups, target, found, required=required)
+            self.collections.add(spec, groups, target, found, required=required, links=True)
             return
         known = self.layout.members.get(groups, {}).get(stored)
         name = known.name if known is not None else self.draft.free(stored, *groups)

@@ -43,8 +43,14 @@ class Collections:
         found: Later,
         *,
         required: bool,
+        links: bool = False,
     ) -> None:
-        """Enter members that are told by their type; one of a kind is a property as well."""
+        """Enter members, or links to some, that are told by their type.
+
+        One of a kind is a property as well.
+        """
+        if links:
+            self._linked.setdefault(groups, []).append(found)
         self._collected.setdefault(groups, []).append(found)
         least, most = bounds_of(spec)
         quotas = self._quotas.setdefault(groups, {})
@@ -59,19 +65,6 @@ class Collections:
         if name.isidentifier() and self._draft.free(name) == name and name not in self._draft.body:
             self._draft.body[name] = _single(found)
             self._draft.singles.append(name)
-
-    def add_links(
-        self,
-        spec: Spec,
-        groups: tuple[str, ...],
-        type_name: str,
-        found: Later,
-        *,
-        required: bool,
-    ) -> None:
-        """Enter links to objects that are told by their type."""
-        self._linked.setdefault(groups, []).append(found)
-        self.add(spec, groups, type_name, found, required=required)
 
     def declare(self) -> None:
         """Declare the collections of named objects, one over each group."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -39,8 +39,6 @@ __all__ = ["Edit", "being_saved", "journal_of", "recover_file"]
 PAGE: Final = 4096
 _ROOM: Final = 1 << 26
 """The bytes of overwritten pages that are held in memory before they are written."""
-
-Hook = Callable[[str], None]
 
 
 class _Pages(Guard):
