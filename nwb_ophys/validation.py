@@ -188,6 +188,9 @@ def _by_its_own(session: NWBFile, wrong: set[str]) -> Iterator[Problem]:
                     yield _problem(path, field, "own-schema", message)
         except NWBError:
             continue  # what cannot be read is a problem of its own
+        except Exception as error:  # on specifications that are not what they should be
+            message = f"cannot be judged by the file's own: {type(error).__name__}: {error}"
+            yield _problem(node.path, "", "specification", message, "warning")
 
 
 def _touched(model: Any, path: str, data: bool) -> Iterator[Problem]:

@@ -436,6 +436,24 @@ def test_a_broken_specification_degrades(odd_session, tmp_path, change, message)
         assert any(message in one.message and one.path == tetrode.hdf5_path for one in found)
         assert session.lab_meta_data["staging"].answer == 42
         nwb.write(session, tmp_path / "again.nwb")
+    assert nwb.validate(path)
+
+
+@pytest.mark.parametrize("odd_value", [None, 1, -1, "x", [], {}, [None], [[]], [{}], 1.5, "+"])
+def test_validate_bears_every_specification(odd_session, tmp_path, odd_value):
+    path = nwb.write(odd_session, tmp_path / "odd.nwb")
+    with h5py.File(path) as file:
+        source = json.loads(file["specifications/ndx-odd/0.2.0/ndx-odd.extensions"][()])
+    for key in ("attributes", "datasets", "groups", "name", "quantity", "shape", "dtype", "dims"):
+        spoiled = copy.deepcopy(source)
+        for spec in spoiled["groups"] + spoiled["datasets"]:
+            for inner in (spec, *spec.get("groups", ()), *spec.get("datasets", ())):
+                inner[key] = odd_value
+        with h5py.File(path, "r+") as file:
+            place = file["specifications/ndx-odd/0.2.0"]
+            del place["ndx-odd.extensions"]
+            place["ndx-odd.extensions"] = json.dumps(spoiled)
+        assert isinstance(nwb.validate(path), list)
 
 
 def test_without_a_specification_every_member_is_kept(odd_session, tmp_path):
