@@ -219,13 +219,28 @@ class Children(MutableMapping[str, T], Generic[T]):
             raise MemberNotFoundError(
                 f"there is no {name!r}; there is {names}",
                 path=self._place,
-                hint=f"did you mean {close[0]!r}?" if close else None,
+                hint=self._elsewhere(name) or (f"did you mean {close[0]!r}?" if close else None),
             ) from None
         if item is _NOT_LOADED:
             assert self._load is not None
             item = self._items[name] = self._load(name)
         found: T = target_of(item)
         return found
+
+    def _elsewhere(self, name: Any) -> str | None:
+        """Say where a stored object is that lies in the group, but has a field of its own."""
+        if self._load is None or not isinstance(name, str) or name in self.removed:
+            return None
+        try:
+            path = getattr(self._load(name), "hdf5_path", None)
+        except (
+            LookupError,
+            OSError,
+            ValueError,
+            TypeError,
+        ):  # there is none, or it is not readable
+            return None
+        return f"the file has it, in a field of its own: session[{path!r}]" if path else None
 
     def get(self, name: str, default: Any = None) -> Any:
         """Give the object of that name, or the default; no message is made for it."""

@@ -7,6 +7,9 @@ All of them are `NWBError`, and each is also the built-in exception that a calle
 from __future__ import annotations
 
 import os
+import sys
+import warnings
+from types import FrameType
 
 __all__ = [
     "ClosedError",
@@ -23,6 +26,7 @@ __all__ = [
     "NWBError",
     "NotNWBError",
     "SchemaError",
+    "SchemaUpgradeWarning",
     "TooLargeError",
     "UnsafePickleError",
     "UnsavedChangesWarning",
@@ -137,8 +141,25 @@ class TooLargeError(NWBError, MemoryError):
     """More data would have to be loaded than there is memory."""
 
 
+class SchemaUpgradeWarning(UserWarning):
+    """Objects of the newest schema were added to a file of an older one."""
+
+
 class UnsavedChangesWarning(UserWarning):
     """A session that was opened to be changed is closed, and what was changed was not saved."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn of the line outside of this package that led here, however deep in it that was found."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_ours(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name.partition(".")[0] in ("nwb_ophys", "contextlib")
 
 
 class UnsafePickleError(NWBError, ValueError):

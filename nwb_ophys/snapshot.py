@@ -69,8 +69,8 @@ def opened(target: Target) -> Iterator[Node]:
 
 def _write(plan: Plan, path: Path) -> None:
     from nwb_ophys.authored import Storage
+    from nwb_ophys.errors import SchemaUpgradeWarning
     from nwb_ophys.mapper.saving import write_plan
-    from nwb_ophys.mapper.schema import SchemaUpgradeWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SchemaUpgradeWarning)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small import small_file
+from small import small_file, small_session
 
 import nwb_ophys as nwb
 
@@ -21,6 +21,19 @@ def test_keys_are_completed(session: nwb.NWBFile) -> None:
     cells = next(session.find(nwb.PlaneSegmentation))
     assert {"snr", "pixel_mask"} <= set(cells._ipython_key_completions_())
     assert "acquisition" in session._ipython_key_completions_()
+
+
+def test_what_has_a_field_of_its_own_is_told(tmp_path: Path) -> None:
+    made = small_session()
+    made.trials = nwb.TimeIntervals(
+        name="trials", description="t", start_time=[0.0], stop_time=[1.0]
+    )
+    with nwb.open(nwb.write(made, tmp_path / "a.nwb")) as session:
+        message = r"/intervals: there is no 'trials'.*own: session\['/intervals/trials'\]\)"
+        with pytest.raises(nwb.MemberNotFoundError, match=message):
+            session.intervals["trials"]
+        with pytest.raises(nwb.MemberNotFoundError, match=r"no 'movi'.*did you mean 'movie'"):
+            session.acquisition["movi"]
 
 
 def test_types_without_a_model_are_told() -> None:

@@ -95,10 +95,13 @@ def test_a_save_without_changes_touches_nothing(path):
 def test_unsaved_changes_are_warned_of(path):
     before = path.read_bytes()
     with (
-        pytest.warns(nwb.UnsavedChangesWarning, match=r"session\.nwb: the session was changed"),
+        pytest.warns(nwb.UnsavedChangesWarning, match=r"session\.nwb: the session was changed") as (
+            caught
+        ),
         nwb.open(path, "r+") as session,
     ):
         session.session_description = "another"
+    assert [one.filename for one in caught] == [__file__]
     assert path.read_bytes() == before
 
 

@@ -111,7 +111,8 @@ def test_pynwb_reads_what_is_added_and_all_the_rest(file: Path, tmp_path: Path) 
         session.acquisition["added"] = added
         copy = nwb.write(session, tmp_path / "added.nwb")
     newest = MANIFEST[file.name]["nwb_version"] == "2.11.0"
-    assert [one.category.__name__ for one in caught] == ["SchemaUpgradeWarning"] * (not newest)
+    assert [one.category for one in caught] == [nwb.SchemaUpgradeWarning] * (not newest)
+    assert all(one.filename == __file__ for one in caught)  # the user's line
     before, after = deepcopy(read_by_pynwb(file)), read_by_pynwb(copy)
     if writer(file) < (2, 3):  # what age counts from was not told, then is birth where it is not
         before["subject"]["fields"]["age__reference"] = "birth"

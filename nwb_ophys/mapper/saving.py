@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Final
 import h5py
 
 from nwb_ophys.authored import Storage, is_stream, plain
-from nwb_ophys.errors import DataError, LinkError, SchemaError
+from nwb_ophys.errors import DataError, LinkError, SchemaError, SchemaUpgradeWarning, warn
 from nwb_ophys.hdf5.atomic import replacing
 from nwb_ophys.hdf5.bytewise import copy_synced
 from nwb_ophys.hdf5.copying import (
@@ -27,7 +26,7 @@ from nwb_ophys.hdf5.nodes import objects_below, root_of
 from nwb_ophys.hdf5.source import Source
 from nwb_ophys.mapper.plan import Plan
 from nwb_ophys.mapper.relinking import find_relinking
-from nwb_ophys.mapper.schema import SchemaUpgradeWarning, write_specifications
+from nwb_ophys.mapper.schema import write_specifications
 from nwb_ophys.mapper.writer import Writer, relocation
 from nwb_ophys.registry import is_generated
 from nwb_ophys.specs import Namespace
@@ -117,12 +116,11 @@ def carry_out(
     if plan.session is not None and (plan.adds_types or plan.sets_newest):
         old = file.attrs.get("nwb_version")
         if write_specifications(file, _extensions(plan)) and not plan.sets_newest:
-            warnings.warn(
+            warn(
                 f"{plan.session.file}: objects of schema "
                 f"{file.attrs['nwb_version']} were added to a file of schema {old}; its cached "
                 "specifications and its nwb_version are now the newer ones",
                 SchemaUpgradeWarning,
-                stacklevel=4,
             )
 
 

@@ -10,13 +10,9 @@ import h5py
 from nwb_ophys.hdf5.datasets import write_attribute
 from nwb_ophys.specs import Namespace, newest, packed_namespaces
 
-__all__ = ["SchemaUpgradeWarning", "write_specifications"]
+__all__ = ["write_specifications"]
 
 _NONE: Mapping[str, Namespace] = MappingProxyType({})
-
-
-class SchemaUpgradeWarning(UserWarning):
-    """Objects of the newest schema were added to a file of an older one."""
 
 
 def write_specifications(file: h5py.File, extensions: Mapping[str, Namespace] = _NONE) -> bool:

@@ -439,13 +439,10 @@ class NWBFile(NWBContainer, schema="core"):
         from nwb_ophys.mapper.modified import is_modified
 
         if is_modified(session):
-            import warnings
+            from nwb_ophys.errors import UnsavedChangesWarning, warn
 
-            from nwb_ophys.errors import UnsavedChangesWarning
-
-            warnings.warn(
+            warn(
                 f"{session.file}: the session was changed, and is closed without session.save(); "
                 "the file stays as it is",
                 UnsavedChangesWarning,
-                stacklevel=3,
             )
