@@ -18,8 +18,8 @@ from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mending.integers import as_declared
 from nwb_ophys.mending.ledger import ABSENT, Ledger, Mend
 from nwb_ophys.mending.release import drop_attributes, name_type, to_newest
-from nwb_ophys.models.base import new_id
 from nwb_ophys.models.columns import VectorIndex
+from nwb_ophys.models.container import new_id
 from nwb_ophys.models.images import ImageSeries, IndexSeries
 from nwb_ophys.models.table import DynamicTable
 from nwb_ophys.problems import Problem

@@ -2,25 +2,22 @@
 
 import copy
 import copyreg
-import uuid
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from nwb_ophys import models, registry
 from nwb_ophys.children import Children, target_of
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.layout import awaits_names, layout_of, names_of
-from nwb_ophys.storage import Child, Internal, Link, Marker
+from nwb_ophys.storage import Child, Internal
 
 if TYPE_CHECKING:
     from nwb_ophys.binding import Binding
     from nwb_ophys.layout import FieldLayout
 
-__all__ = ["ConfiguredBaseModel", "LinkML_Meta", "new_id"]
+__all__ = ["ConfiguredBaseModel", "LinkML_Meta"]
 
 
 class LinkML_Meta(BaseModel):  # noqa: N801  (the name that the reference document gives it)
@@ -113,36 +110,12 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         except ValidationError as error:
             if data.keys() <= type(self).model_fields.keys():
                 raise
-            explained = self._with_hints(error)
+            from nwb_ophys.models.hints import with_hints
+
+            explained = with_hints(type(self), error)
         else:
             return
         raise explained
-
-    def _with_hints(self, error: ValidationError) -> ValidationError:
-        """Say of names that are no fields what may have been meant."""
-        import difflib
-
-        from pydantic_core import InitErrorDetails, PydanticCustomError
-
-        fields = type(self).model_fields
-        names = [name for name in (*fields, *layout_of(type(self)).flat) if name != "hdf5_path"]
-        details: list[InitErrorDetails] = []
-        for one in error.errors():
-            kind: Any = one["type"]
-            if kind == "extra_forbidden":
-                name = str(one["loc"][0])
-                close = difflib.get_close_matches(name, names, n=1)
-                if name == "data" and "array" in fields:  # as PyNWB calls it
-                    close = ["array"]
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                if not close and "children" in fields and _holds_models(one["input"]):
-                    hint = "; objects that lie in this one are given as children=[...]"
-                kind = PydanticCustomError(kind, f"{one['msg']}{hint}")
-            detail: InitErrorDetails = {"type": kind, "loc": one["loc"], "input": one["input"]}
-            if "ctx" in one:
-                detail["ctx"] = one["ctx"]
-            details.append(detail)
-        return ValidationError.from_exception_data(error.title, details)
 
     def __init_subclass__(
         cls, *, schema: str | None = None, part: bool = False, **kwargs: Any
@@ -305,49 +278,14 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         return True
 
     def __copy__(self) -> Self:
-        return self._copied(lambda value: value)
+        from nwb_ophys.models.copies import copied
+
+        return copied(self)
 
     def __deepcopy__(self, memo: dict[Any, Any] | None = None) -> Self:
-        memo = {} if memo is None else memo
-        pending: list[Any] = memo.setdefault(_PENDING, [])
-        memo[_DEPTH] = memo.get(_DEPTH, 0) + 1
-        twin = self._copied(lambda value: copy.deepcopy(value, memo), memo)
-        pending += (twin.__dict__, twin._attrs)
-        memo[_DEPTH] -= 1
-        if not memo[_DEPTH]:  # what links lead to may be copied after what holds them
-            for holder in pending:
-                _relink(holder, memo)
-        return twin
+        from nwb_ophys.models.copies import deep_copied
 
-    def _copied(self, each: Any, memo: dict[Any, Any] | None = None) -> Self:
-        twin = type(self).__new__(type(self))
-        if memo is not None:
-            memo[id(self)] = twin
-        values = {}
-        for name in type(self).model_fields:
-            marker = _marker(type(self), name)
-            value = getattr(self, name)
-            if name == "hdf5_path":
-                value = None
-            elif name == "object_id":
-                value = new_id()
-            elif isinstance(value, Children):
-                value = Children([each(v) for v in value.values()], accepts=value._accepts)
-            elif isinstance(value, ConfiguredBaseModel):
-                value = value if isinstance(marker, Link) else each(value)
-            elif isinstance(value, np.ndarray) and value.dtype.hasobject:
-                value = value.copy()  # it may hold references, which are links
-            elif memo is not None and _refers(value):
-                value = np.asarray(value)
-            elif isinstance(value, (list, np.ndarray)):
-                value = each(value)
-            values[name] = value
-        object.__setattr__(twin, "__dict__", values)
-        object.__setattr__(twin, "__pydantic_fields_set__", self._fields_present())
-        object.__setattr__(twin, "__pydantic_extra__", None)
-        object.__setattr__(twin, "__pydantic_private__", None)
-        twin._attrs = dict(self.attrs)
-        return twin
+        return deep_copied(self, {} if memo is None else memo)
 
     def _fields_present(self) -> set[str]:
         """Name the fields that hold what was given or stored, rather than a default."""
@@ -397,16 +335,9 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         options
             ``include``, ``exclude`` and ``exclude_none`` are those of pydantic.
         """
-        include, exclude = options.get("include"), options.get("exclude") or ()
-        dumped = {}
-        for name in type(self).model_fields:
-            if name in exclude or (include is not None and name not in include):
-                continue
-            value = getattr(self, name)
-            if value is None and options.get("exclude_none"):
-                continue
-            dumped[name] = _dumped(value, mode, isinstance(_marker(type(self), name), Link))
-        return dumped
+        from nwb_ophys.models.dumps import dumped
+
+        return dumped(self, mode, options)
 
     def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
         """Give the fields as JSON text; arrays are read."""
@@ -446,72 +377,9 @@ def _restore(cls: type[ConfiguredBaseModel]) -> ConfiguredBaseModel:
     return cls.__new__(cls)
 
 
-def new_id() -> str:
-    """Make an ``object_id``."""
-    return str(uuid.uuid4())
-
-
-def _holds_models(value: Any) -> bool:
-    """Tell whether a value is a model, or a collection of some."""
-    if isinstance(value, (list, tuple)):
-        return bool(value) and all(isinstance(one, ConfiguredBaseModel) for one in value)
-    return isinstance(value, ConfiguredBaseModel)
-
-
-def _marker(cls: type[BaseModel], name: str) -> Marker:
-    field = layout_of(cls).fields.get(name)
-    return Internal() if field is None else field.marker
-
-
-_PENDING, _DEPTH = "nwb_ophys.pending", "nwb_ophys.depth"
-"""What a deep copy under way keeps in its memo: holders of links, and how deep it is."""
-
-
-def _refers(value: Any) -> bool:
-    """Tell whether a lazy array holds references."""
-    if not hasattr(value, "handle"):
-        return False
-    from nwb_ophys.hdf5.values import has_references
-
-    return has_references(value.handle.dataset().get_type())
-
-
-def _relink(holder: Any, memo: dict[Any, Any]) -> None:
-    """Turn links to objects that were copied to the copies, in fields, attributes and arrays."""
-    if isinstance(holder, dict):
-        for name, value in holder.items():
-            if isinstance(value, ConfiguredBaseModel):
-                holder[name] = memo.get(id(value), value)
-            else:
-                _relink(value, memo)
-    elif isinstance(holder, np.ndarray) and holder.dtype.hasobject:
-        columns = [holder[name] for name in holder.dtype.names] if holder.dtype.names else [holder]
-        for column in columns:
-            for index in np.ndindex(column.shape) if column.dtype.kind == "O" else ():
-                if isinstance(column[index], ConfiguredBaseModel):
-                    column[index] = memo.get(id(column[index]), column[index])
-
-
 def _same(value: Any, default: Any) -> bool:
     if isinstance(value, Children):
         return not len(value)
     if value is None or default is None:
         return value is default
     return isinstance(value, (str, int, float, list)) and bool(value == default)
-
-
-def _dumped(value: Any, mode: str, is_link: bool) -> Any:
-    if isinstance(value, ConfiguredBaseModel):
-        if is_link:
-            return value.hdf5_path or getattr(value, "name", None)
-        return value.model_dump(mode=mode)
-    if isinstance(value, Children):
-        return {name: _dumped(item, mode, False) for name, item in value.items()}
-    if mode == "json":
-        if isinstance(value, datetime):
-            return value.isoformat()
-        if hasattr(value, "shape"):
-            return _dumped(np.asarray(value).tolist(), mode, False)
-        if isinstance(value, (list, tuple)):
-            return [_dumped(item, mode, True) for item in value]
-    return value

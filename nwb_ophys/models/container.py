@@ -1,11 +1,11 @@
 """The root types of hdmf-common and core: what every typed group and dataset derives from."""
 
+import uuid
 from typing import Annotated
 
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.models.base import new_id
 from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.models.group import GroupModel
 from nwb_ophys.storage import Attr, Internal, Members, NDArray, Value
@@ -17,7 +17,13 @@ __all__ = [
     "NWBData",
     "NWBDataInterface",
     "SimpleMultiContainer",
+    "new_id",
 ]
+
+
+def new_id() -> str:
+    """Make an ``object_id``."""
+    return str(uuid.uuid4())
 
 
 class Container(GroupModel, schema="hdmf-common"):
