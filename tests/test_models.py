@@ -201,6 +201,24 @@ def test_flat_names_do_not_change_the_data_of_another_series(movie):
     assert same.data is movie.data  # which is written as a link
 
 
+def test_a_copy_is_changed_by_itself(movie, tmp_path, session, plane, scope):
+    other = movie.model_copy(update={"rate": 5.0, "unit": "photons", "data": np.zeros((2, 4, 3))})
+    assert (other.rate, other.unit, other.data.shape) == (5.0, "photons", (2, 4, 3))
+    assert (movie.rate, movie.unit, movie.data.shape) == (30.0, "n.a.", (5, 4, 3))
+    session.devices.add(scope)
+    session.imaging_planes.add(plane)
+    session.acquisition.add(movie)
+    nwb_ophys.write(session, tmp_path / "a.nwb")
+    with nwb_ophys.open(tmp_path / "a.nwb") as stored:
+        original = stored.acquisition["m"]
+        twin = original.model_copy()
+        twin.unit = "photons"
+        series = nwb.TimeSeries(name="s", data=original.data, rate=1.0)
+        series.conversion = 3.0
+        assert (twin.unit, series.conversion) == ("photons", 3.0)
+        assert (original.unit, original.conversion) == ("n.a.", 1.0)
+
+
 def test_new_data_keep_what_is_said_of_them(movie, segmentation):
     movie.data.conversion = 2.0
     movie.data.attrs["camera"] = "left"

@@ -225,6 +225,9 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         part = getattr(self, flat)
         if part is None:
             setattr(self, flat, layout.fields[flat].types[0](**{name: value}))
+        elif part._binding is not None and self._binding is None:
+            # It is part of an object of a file, which is not to change with this one.
+            setattr(self, flat, type(part).from_value(part, **{name: value}))
         else:
             setattr(part, name, value)
 
@@ -306,6 +309,11 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
             to the copies, and others to where they led before.
         """
         twin = copy.deepcopy(self) if deep else copy.copy(self)
+        flat = layout_of(type(self)).flat
+        for owner in {flat[name] for name in update or () if name in flat}:
+            part = getattr(twin, owner)  # that of this object, in a shallow copy
+            if part is not None:
+                setattr(twin, owner, copy.copy(part))
         for name, value in (update or {}).items():
             setattr(twin, name, value)
         return twin
