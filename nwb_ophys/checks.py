@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nwb_ophys.errors import ClosedError, NWBError
-from nwb_ophys.layout import layout_of
+from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.models.aligned import AlignedDynamicTable
 from nwb_ophys.models.columns import VectorData, VectorIndex
 from nwb_ophys.models.container import Container
@@ -339,21 +339,43 @@ def external_files_hold_the_frames(series: ImageSeries) -> Iterator[Finding]:
 @rule(GroupModel, mend="add what is missing, or delete what is too much")
 def members_are_as_many_as_they_must_be(group: GroupModel) -> Iterator[Finding]:
     """There are as many objects of a type as the schema asks for."""
+    for one, quotas in _quotas_of(group):
+        for (kind, least, most, _), members in quotas:
+            if len(members) < least:
+                wanted = "one" if least == 1 else str(least)
+                found = len(members) or "none"
+                yield one.name, f"expected {wanted} {kind} at least, found {found}"
+            elif most is not None and len(members) > most:
+                wanted = "one" if most == 1 else str(most)
+                yield one.name, f"expected {wanted} {kind} at most, found {_listed(members)}"
+
+
+@rule(GroupModel)
+def members_are_what_their_place_asks_for(group: GroupModel) -> Iterator[Finding]:
+    """Objects are what the schema asks for where they lie, beyond what it asks of their type."""
+    for one, quotas in _quotas_of(group):
+        for quota, members in quotas:
+            if quota.part is None:
+                continue
+            from nwb_ophys.fitting import misfits
+
+            for name, member in members.items():
+                for message in misfits(member, quota.part()[0]):
+                    yield one.name, f"{name!r}, {message}"
+
+
+def _quotas_of(
+    group: GroupModel,
+) -> Iterator[tuple[FieldLayout, list[tuple[Quota, dict[str, Any]]]]]:
+    """Iterate over the collections that have quotas, with the members that count for each."""
     layout = layout_of(type(group))
     for one in layout.quotas:
         quotas: tuple[Quota, ...] = one.marker.quotas  # type: ignore[attr-defined]
-        found: dict[str, list[str]] = {quota.type: [] for quota in quotas}
+        found: dict[str, dict[str, Any]] = {quota.type: {} for quota in quotas}
         for collection in layout.collections[one.groups]:
             for name, member in getattr(group, collection.name).items():
                 types = (getattr(base, "neurodata_type", None) for base in type(member).__mro__)
                 nearest = next((kind for kind in types if kind in found), None)
                 if nearest is not None:
-                    found[nearest].append(name)
-        for kind, least, most in quotas:
-            names = found[kind]
-            if len(names) < least:
-                wanted = "one" if least == 1 else str(least)
-                yield one.name, f"expected {wanted} {kind} at least, found {len(names) or 'none'}"
-            elif most is not None and len(names) > most:
-                wanted = "one" if most == 1 else str(most)
-                yield one.name, f"expected {wanted} {kind} at most, found {_listed(names)}"
+                    found[nearest][name] = member
+        yield one, [(quota, found[quota.type]) for quota in quotas]

@@ -257,7 +257,7 @@ class Child(Marker):
 
 
 class Quota(NamedTuple):
-    """How many objects of a type, and of those that extend it, a collection holds.
+    """How many objects of a type, and of those that extend it, a collection holds, and which.
 
     Parameters
     ----------
@@ -265,11 +265,14 @@ class Quota(NamedTuple):
         The name of the type.
     least, most
         How many at least, and at most, where there is a bound.
+    part
+        The class of this use of the type, where it asks for more than the type does.
     """
 
     type: str
     least: int = 1
     most: int | None = None
+    part: Later | None = None
 
 
 class Members(Marker):

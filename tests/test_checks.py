@@ -265,6 +265,11 @@ BREAKS: dict[str, tuple[Callable[[], Any], str, str]] = {
         "children",
         "expected one ElectricalSeries at least, found none",
     ),
+    "a series that its place does not take": (
+        lambda: pairs(np.zeros((3, 4), "i2")),
+        "children",
+        "'s', data.array: expected axes (num_times, 2), found shape (3, 4)",
+    ),
     "correction of nothing": (
         lambda: nwb.MotionCorrection(),
         "children",
@@ -314,8 +319,16 @@ def two_sizes() -> nwb.PlaneSegmentation:
     return made
 
 
+def pairs(data: Any) -> Any:
+    folder = Path(__file__).parent / "extensions"
+    one = nwb.TimeSeries(name="s", data=data, unit="V", rate=1.0, comments="none")
+    one.attrs["side"] = "left"
+    return nwb.load_extension(folder / "ndx-odd.namespace.yaml").Pairs(children=[one])
+
+
 PASSES: dict[str, Callable[[], Any]] = {
     "table": table,
+    "series that their place takes": lambda: pairs(np.zeros((3, 2), "i2")),
     "empty table": lambda: nwb.DynamicTable(name="t", description="t"),
     "table of no rows": lambda: table(0),
     "ragged": ragged,

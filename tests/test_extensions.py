@@ -504,70 +504,58 @@ def test_a_type_may_extend_one_of_its_own_name(tmp_path):
         assert not back.problems
 
 
-def test_what_one_use_of_a_type_asks_for_is_judged(tmp_path):
-    path = changed(
-        tmp_path / "uses",
-        "- data_type_def: OldStyle\n",
-        """- neurodata_type_def: Pairs
-  neurodata_type_inc: NWBDataInterface
-  name: pairs
-  doc: Series of two channels, of which there is one unit.
-  groups:
-  - neurodata_type_inc: TimeSeries
-    quantity: '*'
-    doc: The series.
-    attributes:
-    - name: comments
-      dtype: text
-      doc: They are commented.
-    datasets:
-    - name: data
-      dtype: int16
-      dims: [num_times, two]
-      shape: [null, 2]
-      doc: Two channels.
-- data_type_def: OldStyle
-""",
-        "0.5.0",
-    )
-    uses = nwb.load_extension(path)
-    series = {
-        "right": {"data": np.zeros((3, 2), "i2"), "comments": "yes"},
-        "flat": {"data": np.zeros(3, "i2"), "comments": "yes"},
-        "float": {"data": np.zeros((3, 2)), "comments": "yes"},
-    }
+def test_what_one_use_of_a_type_asks_for_is_judged(odd, tmp_path):
+    def pair(name, data, **attributes):
+        made = nwb.TimeSeries(name=name, unit="V", rate=1.0, data=data)
+        if "comments" in attributes:
+            made.comments = attributes.pop("comments")
+        made.attrs.update(attributes)
+        return made
+
+    both = {"side": "left", "comments": "none"}
+    good = np.zeros((3, 2), "i2")
+    for data, attributes, message in [
+        (np.zeros(3, "i2"), both, "'s', data.array: expected axes (num_times, 2), found"),
+        (good.astype("f8"), both, "'s', data.array: expected int16, found float64"),
+        (good, {"comments": "none"}, "'s', side: it is required there, found None"),
+        (good, {"side": "left"}, "'s', comments: it is required there, and its default is not"),
+    ]:
+        session = new_session()
+        session.acquisition.add(odd.Pairs(children=[pair("s", data, **attributes)]))
+        with pytest.raises(SchemaError) as caught:
+            nwb.write(session, tmp_path / "refused.nwb")
+        assert message in caught.value.message
+        assert (caught.value.path, caught.value.field) == ("/acquisition/pairs", "children")
     session = new_session()
-    session.acquisition.add(
-        uses.Pairs(
-            children=[
-                nwb.TimeSeries(name=name, unit="V", rate=1.0, **given)
-                for name, given in series.items()
-            ]
-        )
-    )
+    names = ("right", "flat", "float")
+    session.acquisition.add(odd.Pairs(children=[pair(name, good, **both) for name in names]))
     path = nwb.write(session, tmp_path / "uses.nwb")
-    with h5py.File(path, "r+") as file:
-        del file["acquisition/pairs/right"].attrs["comments"]
+    assert pynwb.validate(path=str(path)) == []
     place = "/acquisition/pairs"
+    assert not [one for one in nwb.validate(path) if one.severity == "error"]
+    with h5py.File(path, "r+") as file:
+        del file[place]["right"].attrs["comments"]
+        for name, values in (("flat", good[:, 0]), ("float", good.astype("f8"))):
+            attributes = dict(file[place][name]["data"].attrs)
+            del file[place][name]["data"]
+            file[place][name]["data"] = values
+            file[place][name]["data"].attrs.update(attributes)
     found = {
-        (one.path, one.field, one.rule): one.message
+        (one.path, one.field): one.message
         for one in nwb.validate(path)
-        if one.severity == "error"
+        if one.severity == "error" and one.rule == "own-schema"
     }
-    told = "ndx-odd 0.5.0"
     assert found == {
-        (f"{place}/right", "comments", "own-schema"): (
-            f"expected an attribute 'comments', found none, in {told}"
+        (f"{place}/right", "comments"): (
+            "expected an attribute 'comments', found none, in ndx-odd 0.2.0"
         ),
-        (f"{place}/flat/data", "array", "own-schema"): (
-            f"expected axes (num_times, 2), found shape (3,), in {told}"
+        (f"{place}/flat/data", "array"): (
+            "expected axes (num_times, 2), found shape (3,), in ndx-odd 0.2.0"
         ),
-        (f"{place}/float/data", "array", "own-schema"): (
-            f"expected int16, found float64, in {told}"
-        ),
+        (f"{place}/float/data", "array"): "expected int16, found float64, in ndx-odd 0.2.0",
     }
     theirs = {f"/{one.location}".partition(".")[0] for one in pynwb.validate(path=str(path))}
-    assert theirs == {one for one, _, _ in found}
+    assert theirs == {one for one, _ in found}
 
 
 # -- finding extensions --------------------------------------------------------------------------

@@ -205,8 +205,11 @@ class Builder:
         stored, type_name = spec.get("name"), type_of(spec)
         if not isinstance(stored, str):
             if type_name is not None:
-                found = self.find(type_name, kind)
-                self.collections.add(spec, groups, type_name, found, required=required)
+                found, part = self.find(type_name, kind), None
+                if _refines(spec):
+                    use = {**spec, "name": type_name}
+                    part = Later(self._later_part(use, type_name, None, type_name), type_name)
+                self.collections.add(spec, groups, type_name, found, required=required, part=part)
             return
         required = required and is_required(spec)
         known = self.layout.members.get(groups, {}).get(stored)

@@ -44,10 +44,11 @@ class Collections:
         *,
         required: bool,
         links: bool = False,
+        part: Later | None = None,
     ) -> None:
         """Enter members, or links to some, that are told by their type.
 
-        One of a kind is a property as well.
+        One of a kind is a property as well. A part is what this use asks for beyond the type.
         """
         if links:
             self._linked.setdefault(groups, []).append(found)
@@ -57,8 +58,9 @@ class Collections:
         if (other := quotas.get(type_name)) is not None:  # objects, and links to some
             least = max(least, other.least)
             most = None if most is None or other.most is None else most + other.most
+            part = None  # nobody can tell the two
         # A group that may be missing need not hold anything.
-        quotas[type_name] = Quota(type_name, least if required else 0, most)
+        quotas[type_name] = Quota(type_name, least if required else 0, most, part)
         name = _SNAKE.sub("_", type_name).lower()
         if groups or spec.get("quantity", 1) not in (1, "?", "zero_or_one"):
             return
@@ -93,7 +95,7 @@ class Collections:
     ) -> tuple[Quota, ...]:
         marker: Any = before.marker if before is not None else Members()
         quotas = {one.type: one for one in marker.quotas} | self._quotas[groups]
-        if any(one.least or one.most is not None for one in quotas.values()):
+        if any(one.least or one.most is not None or one.part for one in quotas.values()):
             return tuple(quotas.values())  # the others tell which objects are not of those
         return ()
 

@@ -29,6 +29,7 @@ _IDENTITY = frozenset(
         "data_type_inc",
     }
 )
+_SAID_ANEW = frozenset({"required", "default_value", "quantity"})
 _OF_THE_TYPE = frozenset({"name", "default_name", "value", "default_value"})
 _QUANTITIES = {"zero_or_one": "?", "zero_or_many": "*", "one_or_many": "+", "one": 1}
 
@@ -127,7 +128,9 @@ def _difference(spec: Spec, base: Spec) -> Spec:
             if _meaning(each) == _meaning(known):
                 continue
             if kind in ("attributes", "links"):
-                kept.append({**known, **each})
+                # One that is declared again is required unless that says otherwise.
+                before_it = {k: v for k, v in known.items() if k not in _SAID_ANEW}
+                kept.append({**before_it, **each})
                 continue
             changed = _difference(each, known)
             if (
