@@ -278,7 +278,7 @@ def test_conversion_to_numpy(file: h5py.File) -> None:
     assert lazy.astype(float).dtype == float
     assert numpy.mean(lazy, axis=0).tolist() == [1.5, 2.5, 3.5]
     with pytest.raises(ValueError, match="copy"):
-        numpy.asarray(lazy, copy=False)
+        lazy.__array__(copy=False)  # what numpy 2 asks for, given copy=False
 
 
 def test_single_elements_convert_as_in_numpy(file: h5py.File) -> None:
@@ -288,7 +288,7 @@ def test_single_elements_convert_as_in_numpy(file: h5py.File) -> None:
         len(number)
     with pytest.raises(TypeError, match="0-d"):
         iter(number)
-    with pytest.raises(TypeError, match="0-dimensional"):
+    with pytest.raises(TypeError, match=r"0-dimensional|length-1"):  # as numpy 2 has it, and 1
         float(lazy_of(file.create_dataset("numbers", data=[1, 2])))
 
 
@@ -305,11 +305,19 @@ def test_text_is_str(file: h5py.File) -> None:
     made = h5py.h5d.create(file.id, b"padded", spaces, space)
     made.write(space, space, numpy.array([b"ab", b"c"], "S6"))
     assert lazy_of(file["padded"])[:].tolist() == ["ab", "c"]
-    ragged = file.create_dataset("ragged", (2,), h5py.vlen_dtype(numpy.dtype("S2")))
-    assert [row.tolist() for row in lazy_of(ragged)[:]] == [[], []]
     unwritten = file.create_dataset("unwritten", (2,), h5py.string_dtype())
     assert lazy_of(unwritten)[:].tolist() == ["", ""]
     assert lazy_of(unwritten).fillvalue == ""
+
+
+@pytest.mark.skipif(
+    h5py.version.version_tuple < (3, 15),
+    reason="h5py reads empty rows of text of fixed length, or of compounds, since 3.15 only",
+)
+def test_rows_that_were_never_written_are_empty(file: h5py.File) -> None:
+    for number, dtype in enumerate(["S2", [("x", "u4"), ("weight", "f4")]]):
+        ragged = file.create_dataset(f"{number}", (2,), h5py.vlen_dtype(numpy.dtype(dtype)))
+        assert [row.tolist() for row in lazy_of(ragged)[:]] == [[], []]
 
 
 def test_references_are_resolved(file: h5py.File) -> None:

@@ -15,13 +15,14 @@ import hdf5plugin
 import numpy as np
 import pytest
 from h5py import h5d
+from h5py._objects import phil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import indices, result_or_error
 
 import nwb_ophys as nwb
 from nwb_ophys.errors import DataError
-from nwb_ophys.hdf5 import chunks, fetching, workers
+from nwb_ophys.hdf5 import chunks, fetching, stored, workers
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import node_at
 from nwb_ophys.hdf5.source import Source
@@ -55,6 +56,23 @@ def by_hdf5(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(fetching, "_fetch_by_hdf5", counted)
     return seen
+
+
+def test_stored_chunks_pass_under_the_lock_of_h5py() -> None:
+    passed: list[Any] = []
+
+    class Dataset:
+        def read_direct_chunk(self, offset: Any) -> Any:
+            passed.append((phil._is_owned(), offset))
+            return 0, b"a"
+
+        def write_direct_chunk(self, *given: Any) -> None:
+            passed.append((phil._is_owned(), *given))
+
+    assert stored.read_stored(Dataset(), (0, 1)) == (0, b"a")
+    stored.write_stored(Dataset(), (2, 3), b"b", 1)
+    assert passed == [(True, (0, 1)), (True, (2, 3), b"b", 1)]
+    assert not phil._is_owned()
 
 
 @pytest.fixture(autouse=True)

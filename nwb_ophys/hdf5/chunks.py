@@ -26,7 +26,7 @@ from .workers import cache_limit, pool, thread_count
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["ChunkError", "Chunks", "has_fill_value", "stored_chunks"]
+__all__ = ["ChunkError", "Chunks", "has_fill_value"]
 
 Number: TypeAlias = tuple[int, ...]
 """The number of a chunk along each axis."""
@@ -285,15 +285,6 @@ class Chunks:
     def _name_of(self, task: _Task) -> str:
         corner = tuple(at * size for at, size in zip(task.number, self._chunk, strict=True))
         return f"the chunk that begins at {list(corner)}, byte {task.stored.address} of the file,"
-
-
-def stored_chunks(dataset: Any) -> list[tuple[int, ...]]:
-    """Offsets of the chunks that a dataset has in the file."""
-    if not hasattr(dataset, "chunk_iter"):  # built with an HDF5 before 1.10.10
-        return [dataset.get_chunk_info(i).chunk_offset for i in range(dataset.get_num_chunks())]
-    offsets: list[tuple[int, ...]] = []
-    dataset.chunk_iter(lambda chunk: offsets.append(chunk.chunk_offset))
-    return offsets
 
 
 def has_fill_value(plist: h5p.PropDCID) -> bool:

@@ -7,6 +7,7 @@ Filters that it does not know, or whose codec is not installed, are left to HDF5
 from __future__ import annotations
 
 import importlib.util
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -340,14 +341,19 @@ def _has_blosc2() -> bool:
     return importlib.util.find_spec("blosc2") is not None
 
 
+_IMAGECODECS_LEAST: Final = 2025, 11, 11
+"""Before it, not all that HDF5's filters for LZ4 and bitshuffle write is decoded."""
+
+
 @cache
 def _imagecodecs() -> Any:
-    """Give the library of further codecs; None where it is not installed."""
+    """Give the library of further codecs; None where it is not installed, or too old."""
     try:
         import imagecodecs
     except ImportError:
         return None
-    return imagecodecs
+    release = tuple(map(int, re.findall(r"\d+", imagecodecs.__version__)[:3]))
+    return imagecodecs if release >= _IMAGECODECS_LEAST else None
 
 
 _DECODERS: Final[dict[int, Decoder]] = {

@@ -11,7 +11,7 @@ import numpy as np
 from h5py import h5d
 
 from nwb_ophys.hdf5.arrays import LazyArray
-from nwb_ophys.hdf5.chunks import stored_chunks
+from nwb_ophys.hdf5.stored import read_stored, stored_chunks
 from nwb_ophys.hdf5.values import Pointer, RegionPointer, holds_pointers
 
 __all__ = ["Same", "Tally", "compare_arrays", "compare_stored", "same_arrays", "same_chunks"]
@@ -87,7 +87,7 @@ def same_chunks(a: h5d.DatasetID, b: h5d.DatasetID) -> bool:
     return (
         filters[0] == filters[1]
         and sorted(starts) == sorted(stored_chunks(b))
-        and all(a.read_direct_chunk(one) == b.read_direct_chunk(one) for one in starts)
+        and all(read_stored(a, one) == read_stored(b, one) for one in starts)
     )
 
 

@@ -323,7 +323,8 @@ def _as_item(item: Any) -> Any:
     """
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
-    if not isinstance(item, (bool, numpy.ndarray)):
+    # Before numpy 2, its bools pass for the integers 0 and 1.
+    if not isinstance(item, (bool, numpy.bool_, numpy.ndarray)):
         try:
             return operator.index(item)
         except TypeError:

@@ -6,6 +6,8 @@ import itertools
 import threading
 from typing import Any
 
+from nwb_ophys.hdf5.stored import write_stored
+
 __all__ = ["Turns"]
 
 
@@ -84,7 +86,7 @@ class Turns:
                     return
                 self._due += 1
             try:
-                self._dataset.write_direct_chunk(chunk[0], chunk[1])
+                write_stored(self._dataset, *chunk)
             except BaseException:
                 with self._changed:
                     self._storing = False

@@ -44,6 +44,10 @@ else:
 class ModelType(ModelMetaclass):
     """The type of all model classes, known to pickle: those built at run time have no module."""
 
+    # Pydantic before 2.11 asks the object for an attribute first, which not all stand.
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
+
 
 def _reduce_class(cls: Any) -> Any:
     origin = cls.__dict__.get("__nwb_origin__")

@@ -9,7 +9,6 @@ from typing import Any
 from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5t
 
 from nwb_ophys.errors import LinkError, MemberNotFoundError
-from nwb_ophys.hdf5.chunks import stored_chunks
 from nwb_ophys.hdf5.copying.elements import Format
 from nwb_ophys.hdf5.copying.links import Link, resolve
 from nwb_ophys.hdf5.copying.properties import group_properties, link_properties
@@ -18,6 +17,7 @@ from nwb_ophys.hdf5.copying.survey import Item, survey
 from nwb_ophys.hdf5.copying.transfer import HDF5_ERRORS, Holder, Place, Transfer
 from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.paths import join
+from nwb_ophys.hdf5.stored import read_stored, stored_chunks, write_stored
 from nwb_ophys.hdf5.values import decode_text, encode_text
 
 __all__ = ["TreeCopier", "copy_file", "copy_user_block"]
@@ -271,8 +271,8 @@ class TreeCopier:
         form = Format.of(type_)
         if plist.get_layout() == h5d.CHUNKED and not form.variable:
             for offset in stored_chunks(source):
-                mask, data = source.read_direct_chunk(offset)
-                created.write_direct_chunk(offset, data, mask)
+                mask, data = read_stored(source, offset)
+                write_stored(created, offset, data, mask)
                 check_write()
         else:
             form.copy(source, created)

@@ -10,7 +10,7 @@ import numpy as np
 from h5py import h5a, h5d, h5s, h5t
 from numpy.typing import NDArray
 
-from nwb_ophys.hdf5.chunks import stored_chunks
+from nwb_ophys.hdf5.stored import stored_chunks
 from nwb_ophys.hdf5.values import decode_text
 
 __all__ = ["Block", "Elements", "Format", "blocks_of"]
