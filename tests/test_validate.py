@@ -392,3 +392,14 @@ def test_the_command(valid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "What the schema requires" in capsys.readouterr().out
     assert cli.main(["validate"]) == 2
     assert "expected files to validate" in capsys.readouterr().err
+
+
+def test_what_was_noted_before_is_listed_once(valid: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(valid, tmp_path / "a.nwb"))
+    with h5py.File(path, "r+") as file:
+        file[CELLS].attrs["colnames"] = np.array(["pixel_mask", "ghost"], object)
+    with nwb.open(path) as session:
+        assert session[CELLS].columns
+        assert [problem.rule for problem in session.problems] == ["columns"]
+        found = [problem for problem in nwb.validate(session) if problem.field == "colnames"]
+    assert [problem.rule for problem in found] == ["colnames-are-the-columns"]
