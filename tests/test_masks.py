@@ -276,7 +276,7 @@ def test_where_nothing_tells_the_size_it_is_asked_for() -> None:
     masks = table_of([[(3, 1, 1.0)]]).masks
     with pytest.raises(SchemaError, match=r"told nowhere \(give shape=\(width, height\).*\(4, 2\)"):
         masks.to_dense()
-    with pytest.raises(SchemaError, match=r"found x = 3 in ROI 0 .*are the axes exchanged"):
+    with pytest.raises(SchemaError, match=r"^t: .*found x = 3 in ROI 0 .*are the axes exchanged"):
         masks.to_dense((2, 4))
     with pytest.raises(SchemaError, match=r"expected a shape of 2 axes, found \(2, 4, 1\)"):
         masks.to_dense((2, 4, 1))

@@ -67,6 +67,11 @@ class StoredMasks:
         """Give the images that are stored, unread."""
         return self.column.array if self.kind == "image" else None
 
+    def place(self) -> tuple[str | None, str | None]:
+        """Say in which file the table is, and where."""
+        where = _place(self.table)
+        return where["file"], where["path"]
+
     def find_shape(self) -> tuple[int, ...] | None:
         """Find the number of pixels along each axis."""
         image = self.table.image_mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol, overload
@@ -46,6 +47,9 @@ class MaskSource(Protocol):
     def images(self) -> Any:
         """Give the images that are stored, (roi, ...), unread; None where there are none."""
 
+    def place(self) -> tuple[str | None, str | None]:
+        """Say in which file and at which path they are, for messages."""
+
 
 class FlatSource:
     """Masks in memory."""
@@ -75,6 +79,10 @@ class FlatSource:
 
     def images(self) -> None:
         """There are none."""
+
+    def place(self) -> tuple[None, None]:
+        """They are in no file."""
+        return None, None
 
 
 class Masks:
@@ -203,6 +211,16 @@ class Masks:
             )
         return self.shape
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say where the masks are that do not fit."""
+        try:
+            yield
+        except SchemaError as error:
+            if error.path is None:
+                error.file, error.path = self._source.place()
+            raise
+
     def to_dense(self, shape: Any = None, *, dtype: Any = None) -> Array:
         """Make images, (roi, x, y) or (roi, x, y, z), 0 outside of the masks.
 
@@ -227,7 +245,8 @@ class Masks:
             if shape is None or tuple(shape) == stored:
                 dense = np.asarray(images).transpose(0, *order)
                 return np.ascontiguousarray(dense if dtype is None else dense.astype(dtype))
-        return self.flat.to_dense(self._shape(shape), dtype)
+        with self._told():
+            return self.flat.to_dense(self._shape(shape), dtype)
 
     def to_image(self, shape: Any = None) -> Array:
         """Make what an ``image_mask`` holds; the same as `to_dense`."""
@@ -248,7 +267,8 @@ class Masks:
         SchemaError
             Where the number of pixels is not known, or a mask reaches beyond it.
         """
-        return self.flat.to_sparse(self._shape(shape))
+        with self._told():
+            return self.flat.to_sparse(self._shape(shape))
 
     def to_pixel(self) -> list[Array]:
         """Make what a ``pixel_mask`` holds: for each ROI a compound of x, y and weight.
