@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -534,3 +535,23 @@ def test_readers_see_the_old_file_or_the_new_one(path: Path) -> None:
     _, errors = writer.communicate(timeout=60)
     assert writer.returncode == 0, errors
     assert seen
+
+
+class Counted(io.BytesIO):
+    """A file object that refuses to give much at once."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert 0 <= size <= 1 << 23
+        return super().read(size)
+
+
+def test_a_file_object_is_copied_piece_by_piece(path: Path, tmp_path: Path) -> None:
+    content = path.read_bytes() + bytes(1 << 24)
+    with nwb.open(Counted(content)) as session:
+        assert nwb.write(session, tmp_path / "copy.nwb").read_bytes() == content
+        session.session_description = "another one"
+        nwb.write(session, tmp_path / "changed.nwb")
+        assert session.identifier
+    with nwb.open(tmp_path / "changed.nwb") as session:
+        assert session.session_description == "another one"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ __all__ = ["ExternalPolicy", "Identity", "Mode", "Source"]
 ExternalPolicy = Literal["folder", "all", "none"]
 """Which other files may be opened on behalf of a file: those below its folder, all, none."""
 Mode = Literal["r", "r+"]
+
+_PIECE = 1 << 23
 
 
 class Identity(NamedTuple):
@@ -295,6 +299,15 @@ class Source:
                 self._object.seek(0)
                 return self._object.read()
         return None
+
+    def copy_object(self, target: str | os.PathLike[str]) -> None:
+        """Write the bytes of a source that is not a path to a file, piece by piece."""
+        held = self._object
+        assert held is not None
+        with self.lock, open(target, "wb") as new:
+            stream = io.BytesIO(held) if isinstance(held, bytes) else held
+            stream.seek(0)
+            shutil.copyfileobj(stream, new, _PIECE)
 
     def sibling(self, path: str) -> Source:
         """Open another file on behalf of this one, once for all files that belong together."""

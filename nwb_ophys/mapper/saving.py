@@ -184,11 +184,9 @@ def _extensions(plan: Plan) -> dict[str, Namespace]:
 
 
 def _copy_bytes(source: Source, temporary: Path) -> None:
-    image = source.image()
-    if image is not None:
-        temporary.write_bytes(image)
+    if source.path is None:
+        source.copy_object(temporary)
     else:
-        assert source.path is not None
         copy_synced(source.path, temporary)
 
 
