@@ -15,7 +15,7 @@ from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored, same_chunks
 from nwb_ophys.hdf5.external import external_files
 from nwb_ophys.hdf5.kinds import kind_of_elements, kind_of_type
-from nwb_ophys.hdf5.nodes import LinkRecord, Node, explained
+from nwb_ophys.hdf5.nodes import DAMAGE, LinkRecord, Node
 from nwb_ophys.hdf5.unresolved import unresolved
 from nwb_ophys.hdf5.values import Pointer, RegionPointer, Unreadable, encode_text
 from nwb_ophys.shown import described, target_of
@@ -129,7 +129,7 @@ class _Comparison:
         for path, a, b in list(self._pair()):
             try:
                 self._object(path, a, b)
-            except NWBError as error:
+            except (NWBError, *DAMAGE) as error:
                 self._add(path, "unreadable", f"it cannot be compared: {error}")
 
     def _add(self, path: str, kind: Kind, message: str, a: str = "", b: str = "") -> None:
@@ -235,9 +235,8 @@ class _Comparison:
             tally = compare_stored(*arrays, self._same)
         except NWBError:
             if not all(outside):
-                with explained(a.source, path, "the stored chunks cannot be read"):
-                    if same_chunks(a.dataset(), b.dataset()):
-                        return  # a filter is missing, or they are damaged, in the same way
+                if same_chunks(a.dataset(), b.dataset()):
+                    return  # a filter is missing, or they are damaged, in the same way
                 raise
             # The data lie in other files, and cannot be read: compare which files those are.
             if outside[0] != outside[1]:

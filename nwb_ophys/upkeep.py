@@ -54,12 +54,14 @@ def repack(path: str | os.PathLike[str]) -> int:
     FileAccessError
         Where the file cannot be read, or its folder not be written to; it stays as it was.
     """
+    from nwb_ophys.hdf5.nodes import root_of
     from nwb_ophys.hdf5.source import Source
     from nwb_ophys.mapper.saving import repack_file
     from nwb_ophys.writing import explained_failures
 
     source = Source(path)  # nobody may save it meanwhile
     try:
+        root_of(source)  # which says so where not even that can be opened
         target = Path(os.path.realpath(path))
         before = target.stat().st_size
         with explained_failures(path):

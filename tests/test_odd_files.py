@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from h5py import h5a, h5d, h5p, h5s, h5t
-from small import MOVIE, small_file
+from small import MOVIE, PLANE, small_file
 
 import nwb_ophys as nwb
 from nwb_ophys.testing.h5compare import differences
@@ -243,6 +243,49 @@ def test_external_data_that_are_missing_compare_by_their_files(
     monkeypatch.chdir("/")
     shutil.copy(path, path.with_name("copy.nwb"))
     assert nwb.diff(path, path.with_name("copy.nwb")) == []
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_attributes_of_data_that_are_replaced_stay_as_stored(path: Path, in_place: bool) -> None:
+    kind = np.dtype([("to", h5py.ref_dtype, (2,)), ("n", ">i2"), ("text", h5py.string_dtype())])
+    rows = h5py.vlen_dtype(h5py.ref_dtype)
+
+    def edit(group: h5py.Group) -> None:
+        data, movie = group.file[f"{MOVIE}/data"], group.file[MOVIE]
+        value = np.zeros(2, kind)
+        value["to"], value["text"] = [[movie.ref, data.ref]] * 2, ["a", "ü"]
+        data.attrs.create("compound", value)
+        ragged = np.empty(1, rows)
+        ragged[0] = np.array([data.ref, movie.ref], h5py.ref_dtype)
+        data.attrs.create("ragged", ragged, dtype=rows)
+        data.attrs["itself"], data.attrs["part"] = data.ref, group.file[PLANE].ref
+        data.attrs["enum"] = np.True_
+        data.attrs["fixed"] = np.bytes_(b"\xe9t\xe9")
+        data.attrs["unit"] = np.bytes_(b"n.a.")
+        data.attrs["null"] = h5py.Empty("S3")
+        group["kind"] = np.dtype(">i4")
+        h5a.create(data.id, b"shared", group["kind"].id, h5s.create_simple((2,)))
+        h5a.create(data.id, b"narrow", kinds()["narrow"], h5s.create_simple((2,)))
+
+    odd(path, edit)
+    target = path.with_name("changed.nwb")
+    if in_place:
+        shutil.copy(path, target)
+    with nwb.open(target if in_place else path, "r+" if in_place else "r") as session:
+        session[MOVIE].data.array = np.zeros((7, 5, 4), np.int32)
+        session[MOVIE].data.conversion = 2.0
+        session.save() if in_place else nwb.write(session, target)
+    allowed = ("dataspace", "shape", "maxshape", "size", "class", "bits", "byte order", "layout")
+    allowed += ("chunks", "filters", "fill value", "allocation time", "fill time")
+    found = [
+        one
+        for one in differences(path, target, ignore=lambda at: at.endswith("@conversion"))
+        if not one.startswith(tuple(f"{MOVIE}/data: {what}" for what in allowed))
+    ]
+    assert found == []
+    with h5py.File(target) as file:
+        assert file[f"{MOVIE}/data"].attrs["conversion"] == 2.0
+        assert file[file[f"{MOVIE}/data"].attrs["ragged"][0][0]].shape == (7, 5, 4)
 
 
 # -- links -----------------------------------------------------------------------------------------

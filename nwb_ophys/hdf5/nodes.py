@@ -27,7 +27,7 @@ from nwb_ophys.hdf5.values import (
 if TYPE_CHECKING:
     from nwb_ophys.hdf5.pending import Pending
 
-__all__ = ["LinkRecord", "Node", "explained", "node_at", "objects_below", "root_of"]
+__all__ = ["DAMAGE", "LinkRecord", "Node", "explained", "node_at", "objects_below", "root_of"]
 
 _MAX_LINKS = 64
 
@@ -78,7 +78,7 @@ class explained:  # noqa: N801  (a context manager used like a function)
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, _DAMAGE) and not isinstance(error, NWBError):
+        if isinstance(error, DAMAGE) and not isinstance(error, NWBError):
             raise DataError(
                 f"{self._what}: {error}",
                 file=self._source.file,
@@ -88,7 +88,7 @@ class explained:  # noqa: N801  (a context manager used like a function)
 
 
 # h5py has no error of its own: which one it raises depends on the step that failed.
-_DAMAGE = (LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+DAMAGE = (LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
 
 class Node:

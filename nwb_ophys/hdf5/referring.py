@@ -170,4 +170,6 @@ def _map(values: np.ndarray[Any, Any], file: Any, paths: dict[int, str]) -> None
             path = paths.get(address_of(value, file))
             if path is not None:
                 flat[i] = h5r.create(file, encode_text(path), h5r.OBJECT)
+        elif isinstance(value, np.ndarray) and value.dtype.hasobject:
+            _map(value, file, paths)
     values[...] = flat.reshape(values.shape)

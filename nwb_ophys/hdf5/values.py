@@ -324,9 +324,9 @@ def address_of(reference: Any, file: h5py.h5f.FileID) -> int:
         target = h5r.dereference(reference, file)
         if isinstance(reference, h5r.RegionReference):
             h5r.get_region(reference, file)  # something else may lie there now
+        return LOST if target is None else int(h5o.get_info(target).addr)
     except (ValueError, RuntimeError, KeyError, OSError):
         return LOST
-    return int(h5o.get_info(target).addr) if target is not None else LOST
 
 
 def _each(values: np.ndarray[Any, Any], make: Any) -> Any:

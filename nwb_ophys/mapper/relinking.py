@@ -60,7 +60,8 @@ def find_relinking(plan: Plan, source: Source) -> Relinking:
     result = Relinking(replaced=replaced)
     if not plan.drops_objects and not plan.moves:
         return result
-    reach = find_reach(source, lambda path: path in plan.removed)
+    kept = set(plan.replaced.values())  # with their attributes
+    reach = find_reach(source, lambda path: path in plan.removed and path not in kept)
     rewritten = _rewritten(plan)
 
     def holders_of(address: int) -> list[Holder]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -95,7 +94,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         copier.copy("/", "/")
         _refuse_dangling(plan, copier)
         copier.paths.update(plan.replaced)
-        carry_out(plan, file, folder, storage, copier.finish)
+        carry_out(plan, file, folder, storage, copier)
     if source.path is not None:
         copy_user_block(source.path, str(temporary), plist.get_userblock())
 
@@ -105,13 +104,16 @@ def carry_out(
     file: h5py.File,
     folder: str,
     storage: Storage,
-    finish_copy: Callable[[], None] | None = None,
+    copier: TreeCopier | None = None,
 ) -> None:
-    """Carry a plan out on an open file that holds what it says remains."""
-    writer = Writer(plan, file, folder, storage)
+    """Carry a plan out on an open file that holds what it says remains.
+
+    That is what a copier put there, or all of the opened file.
+    """
+    writer = Writer(plan, file, folder, storage, copier)
     writer.write_objects()
-    if finish_copy is not None:
-        finish_copy()
+    if copier is not None:
+        copier.finish()
     writer.write_links()
     if plan.session is not None and (plan.adds_types or plan.sets_newest):
         old = file.attrs.get("nwb_version")

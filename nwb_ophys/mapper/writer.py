@@ -15,7 +15,7 @@ from h5py import h5a, h5g, h5o, h5r
 from nwb_ophys.authored import Storage, plain
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
-from nwb_ophys.hdf5.copying import TreeCopier
+from nwb_ophys.hdf5.copying import TreeCopier, copy_attribute_within
 from nwb_ophys.hdf5.datasets import encode, write_attribute, write_dataset
 from nwb_ophys.hdf5.encoding import write_block
 from nwb_ophys.hdf5.growing import AsArray, fill, holds_references, write_anew, write_pending
@@ -25,6 +25,7 @@ from nwb_ophys.hdf5.source import Source
 from nwb_ophys.hdf5.values import encode_text, has_references
 from nwb_ophys.layout import FieldLayout, Layout, layout_of
 from nwb_ophys.mapper.checking import objects_in
+from nwb_ophys.mapper.modified import changed_fields
 from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
@@ -47,9 +48,19 @@ class Writer:
         The folder that the file will lie in, from which external links are told.
     storage
         How new arrays are stored.
+    copier
+        What copied the rest of the opened file, if that was not done as a whole.
     """
 
-    def __init__(self, plan: Plan, file: h5py.File, folder: str, storage: Storage) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        file: h5py.File,
+        folder: str,
+        storage: Storage,
+        copier: TreeCopier | None = None,
+    ) -> None:
+        self._copier = copier
         self.plan = plan
         self.file = file
         self.folder = folder
@@ -315,14 +326,27 @@ class Writer:
     ) -> None:
         """Give a dataset that was created anew the attributes of the one before."""
         owner = self._open(path)
+        changed = {one.name for one in changed_fields(model)}
         for name, value in old.attributes.items():
             field = fields.get(name)
-            if field is None:
-                self._attribute(path, owner, name, model._binding.pointed(value))
+            if field is None or field.name not in changed:
+                self._carry_attribute(path, owner, old, name, model._binding.pointed, value)
             elif isinstance(field.marker, Ref):
                 self._refer_later(path, name, getattr(model, field.name))
             else:
                 self._attribute(path, owner, name, getattr(model, field.name), field)
+
+    def _carry_attribute(
+        self, path: str, owner: Any, old: Node, name: str, pointed: Any, value: Any
+    ) -> None:
+        """Give an object an attribute of one before, as it is stored."""
+        session = self.plan.session
+        if session is None or old.source is not session.source:  # it was behind a link
+            self._attribute(path, owner, name, pointed(value))
+        elif self._copier is not None:
+            self._copier.copy_attribute(old.path, path, name)
+        else:
+            copy_attribute_within(h5a.open(old.id, encode_text(name)), owner, name)
 
     def _set_attributes(self, path: str, model: Any) -> None:
         owner = self._open(path)

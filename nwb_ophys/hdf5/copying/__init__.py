@@ -14,7 +14,12 @@ What they share is a `transfer`: the two files, and what went where. Names of ot
 source holds are changed by a `relocation`.
 """
 
-from nwb_ophys.hdf5.copying.copier import TreeCopier, copy_file, copy_user_block
+from nwb_ophys.hdf5.copying.copier import (
+    TreeCopier,
+    copy_attribute_within,
+    copy_file,
+    copy_user_block,
+)
 from nwb_ophys.hdf5.copying.properties import access_properties, creation_properties
 from nwb_ophys.hdf5.copying.references import Outside
 
@@ -22,6 +27,7 @@ __all__ = [
     "Outside",
     "TreeCopier",
     "access_properties",
+    "copy_attribute_within",
     "copy_file",
     "copy_user_block",
     "creation_properties",

@@ -13,14 +13,14 @@ from nwb_ophys.hdf5.copying.elements import Format
 from nwb_ophys.hdf5.copying.links import Link, resolve
 from nwb_ophys.hdf5.copying.properties import group_properties, link_properties
 from nwb_ophys.hdf5.copying.references import Outside, find_outside, write_references
-from nwb_ophys.hdf5.copying.survey import Item, survey
+from nwb_ophys.hdf5.copying.survey import Item, holds_references, survey
 from nwb_ophys.hdf5.copying.transfer import HDF5_ERRORS, Holder, Place, Transfer
 from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.paths import join
 from nwb_ophys.hdf5.stored import read_stored, stored_chunks, write_stored
 from nwb_ophys.hdf5.values import decode_text, encode_text
 
-__all__ = ["TreeCopier", "copy_file", "copy_user_block"]
+__all__ = ["TreeCopier", "copy_attribute_within", "copy_file", "copy_user_block"]
 
 
 class TreeCopier:
@@ -114,6 +114,19 @@ class TreeCopier:
         created = self._place(link, item, source_path, parent, target_path)
         if item is not None and created is not None:
             self._fill(item, created, target_path)
+
+    def copy_attribute(self, source_path: str, target_path: str, name: str) -> None:
+        """Copy an attribute to an object that is there, in place of one of that name."""
+        raw = encode_text(name)
+        with self._errors(source_path, raw):
+            attribute = h5a.open(h5o.open(self._source, encode_text(source_path)), raw)
+            target = h5o.open(self._target, encode_text(target_path))
+            kind = attribute.get_type()
+            created = _create_like(attribute, target, raw, self._types.of(kind))
+            if holds_references(kind):
+                self._transfer.holders.append(Holder(source_path, target_path, raw))
+            else:
+                Format.of(kind).copy(attribute, created)
 
     def outside(self) -> Outside:
         """Find what the objects copied so far point at that was not copied, nor is dangling."""
@@ -283,9 +296,7 @@ class TreeCopier:
             with self._errors(item.path, name):
                 attribute = h5a.open(source, name)
                 type_ = attribute.get_type()
-                if h5a.exists(target, name):
-                    h5a.delete(target, name)
-                created = h5a.create(target, name, self._types.of(type_), attribute.get_space())
+                created = _create_like(attribute, target, name, self._types.of(type_))
                 if name not in item.references:
                     Format.of(type_).copy(attribute, created)
                 if charset != h5t.CSET_ASCII:
@@ -293,6 +304,24 @@ class TreeCopier:
                         f"{Place(item.path, decode_text(name))}: the name of this attribute is no "
                         "longer marked as UTF-8"
                     )
+
+
+def copy_attribute_within(attribute: Any, target: Any, name: str) -> None:
+    """Copy an attribute to another object of its file, or of a copy of that, byte by byte.
+
+    References are places in the file, and so are the same in both.
+    """
+    kind = attribute.get_type()
+    same_file = h5o.get_info(attribute).fileno == h5o.get_info(target).fileno
+    created = _create_like(attribute, target, encode_text(name), kind if same_file else kind.copy())
+    Format.of(kind).copy(attribute, created)
+
+
+def _create_like(attribute: Any, target: Any, name: bytes, kind: Any) -> Any:
+    """Create an attribute of the same shape, in place of one of that name."""
+    if h5a.exists(target, name):
+        h5a.delete(target, name)
+    return h5a.create(target, name, kind, attribute.get_space())
 
 
 class _SharedTypes:

@@ -15,7 +15,7 @@ from nwb_ophys.hdf5.copying.transfer import HDF5_ERRORS, Transfer
 from nwb_ophys.hdf5.paths import join
 from nwb_ophys.hdf5.values import decode_text, encode_text, holds_pointers
 
-__all__ = ["Item", "survey"]
+__all__ = ["Item", "holds_references", "survey"]
 
 # Classes of datatypes that are references or may contain some.
 _COMPOSED: Final = (h5t.TypeReferenceID, h5t.TypeCompoundID, h5t.TypeArrayID, h5t.TypeVlenID)
@@ -125,11 +125,16 @@ def _inspect(transfer: Transfer, item: Item, parent: Any, name: bytes) -> Any:
     return opened
 
 
+def holds_references(type_: Any) -> bool:
+    """Tell whether elements of a datatype are, or hold, references."""
+    return isinstance(type_, _COMPOSED) and bool(type_.detect_class(h5t.REFERENCE))
+
+
 def _inspect_type(item: Item, type_: Any, attribute: bytes | None) -> None:
     if type_.committed():
         # H5Ocopy would give each object that shares the datatype one of its own.
         item.own_data |= attribute is None
         item.set_apart()
-    if isinstance(type_, _COMPOSED) and type_.detect_class(h5t.REFERENCE):
+    if holds_references(type_):
         Format.of(type_)  # refuses kinds of references that cannot be copied
         item.references.append(attribute)
