@@ -68,6 +68,11 @@ def kinds() -> dict[str, Any]:
     wide = h5t.STD_I64BE.copy()
     wide.set_size(16)
     wide.set_precision(128)
+    quad = h5t.IEEE_F64LE.copy()
+    quad.set_size(16)
+    quad.set_precision(128)
+    quad.set_fields(127, 112, 15, 0, 112)
+    quad.set_ebias(16383)
     bits = h5t.STD_B32LE.copy()
     bits.set_size(3)
     tagged = h5t.create(h5t.OPAQUE, 5)
@@ -78,6 +83,7 @@ def kinds() -> dict[str, Any]:
     return {
         "narrow": narrow,
         "wide": wide,
+        "quad": quad,
         "bits": bits,
         "time": h5t.UNIX_D32BE.copy(),
         "tagged": tagged,

@@ -36,7 +36,7 @@ def kind_of_type(kind: h5t.TypeID, *, exact: bool = False) -> str:
     """Name the kind of elements of a stored type, also where numpy has no word for them."""
     try:
         numpy_type = kind.dtype
-    except TypeError:
+    except (TypeError, ValueError):
         numpy_type = None
     if numpy_type is not None:
         return kind_of(numpy_type, exact=exact)

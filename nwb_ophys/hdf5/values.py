@@ -254,7 +254,7 @@ def dtype_of(kind: h5t.TypeID) -> np.dtype[Any]:
     _check_sound(kind, code)
     try:
         found: np.dtype[Any] = kind.dtype
-    except TypeError:
+    except (TypeError, ValueError):  # the latter of floats that are wider than all of numpy's
         if holds_pointers(kind):
             raise
         found = np.dtype(f"V{kind.get_size()}")
