@@ -103,15 +103,23 @@ def test_elements_without_a_word_are_bytes_as_stored(path: Path, name: str) -> N
         for value in (group[name].array, group.attrs[name]):
             assert value.shape == (4, 3)
             assert np.asarray(value).tobytes() == raw.tobytes()
-        part = group[name].array[2, ::-1]
-        assert np.array_equal(part, group[name].array.read()[2, ::-1])
+        array = group[name].array
+        assert np.array_equal(array[2, ::-1], array.read()[2, ::-1])
+        for field in array.dtype.names or ():
+            assert np.array_equal(array[field], array.read()[field])
     assert_kept(path)
 
 
 def test_arrays_of_arrays_have_all_their_axes(path: Path) -> None:
     kind = h5t.array_create(h5t.array_create(h5t.STD_I16BE.copy(), (2,)), (5, 3))
     raw = np.arange(4 * 60, dtype=np.uint8).reshape(4, 60)
-    odd(path, lambda group: stored(group, "nested", kind, raw))
+
+    def edit(group: h5py.Group) -> None:
+        stored(group, "nested", kind, raw)
+        pair = h5t.array_create(h5t.py_create(np.dtype([("a", "i1"), ("b", ">i2")])), (2,))
+        stored(group, "pairs", pair, raw[:, :6].copy())
+
+    odd(path, edit)
     with nwb.open(path) as session, h5py.File(path) as file:
         group = session["/scratch/odd"]
         array, expected = group["nested"].array, file["scratch/odd/nested"][()]
@@ -119,6 +127,10 @@ def test_arrays_of_arrays_have_all_their_axes(path: Path) -> None:
         assert np.array_equal(array[1:, ::-1, 2, 0], expected[1:, ::-1, 2, 0])
         assert np.array_equal(group.attrs["nested"], expected)
         assert array.fillvalue is None
+        pairs = group["pairs"].array
+        assert np.array_equal(pairs["b"], file["scratch/odd/pairs"][()]["b"])
+        with pytest.raises(ValueError, match="no field of name c"):
+            pairs["c"]
     assert_kept(path)
 
 

@@ -188,7 +188,7 @@ class LazyArray(ArrayLike):
         form = self._form
         if form.shape is None:
             return self._null_item(index)
-        if form.stored.names is not None and _is_field(index):
+        if form.dtype.names is not None and _is_field(index):
             return self._field(index)
         return self._read(index, form.stored)
 
@@ -216,15 +216,15 @@ class LazyArray(ArrayLike):
 
     def _field(self, index: str | list[str]) -> Any:
         """Read one member of a compound, or several as a view of all, as numpy gives them."""
-        stored = self._form.stored
-        names = stored.names or ()
+        stored, names = self._form.stored, self._form.dtype.names or ()
         if isinstance(index, str) and index in names:
-            if self._handle.pending is not None:
+            # Members of arrays HDF5 does not select, and opaque ones only with all others.
+            if self._handle.pending is not None or stored.names is None or _has_bytes(stored):
                 return self.read()[index]
             member = numpy.dtype([(index, stored[index])])
             return self._read(Ellipsis, member)[index]
-        if not set(names).issuperset(index):
-            numpy.empty(0, stored)[index]  # raises numpy's own error
+        if {index} if isinstance(index, str) else set(index) - set(names):
+            numpy.empty(0, self._form.dtype)[index]  # raises numpy's own error
         return self.read()[index]
 
     def _read(self, index: Any, stored: numpy.dtype[Any]) -> Any:
@@ -418,6 +418,15 @@ class LazyArray(ArrayLike):
             with self._handle.lock:
                 self._storage_cache = Storage.of(self._handle.dataset(), self._form)
         return self._storage_cache
+
+
+def _has_bytes(stored: numpy.dtype[Any]) -> bool:
+    """Tell whether elements hold bytes that no dtype tells more of, or times that are stored so."""
+    if stored.subdtype is not None:
+        return _has_bytes(stored.subdtype[0])
+    if stored.names is not None:
+        return any(_has_bytes(stored[name]) for name in stored.names)
+    return stored.kind in "VM"
 
 
 def _is_field(index: Any) -> bool:
