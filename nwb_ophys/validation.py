@@ -15,6 +15,7 @@ import nwb_ophys.practice  # noqa: F401  (its rules are entered now)
 from nwb_ophys.checks import RULES, rules_of
 from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
+from nwb_ophys.hdf5.nodes import Node
 from nwb_ophys.hdf5.source import ExternalPolicy
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
@@ -202,6 +203,10 @@ def _touched(model: Any, path: str, data: bool) -> Iterator[Problem]:
     for name, field in layout_of(type(model)).fields.items():
         try:
             value = getattr(model, name)
+            if isinstance(value, LazyArray) and isinstance(value.handle, Node):
+                for file in value.handle.missing_files():
+                    message = f"the data lie in another file, {file!r}, which is not there"
+                    yield _problem(path, name, "link", message)
             if data and isinstance(value, LazyArray) and value.shape:
                 for _ in value.iter_blocks():
                     pass

@@ -460,6 +460,29 @@ class TestExternal:
             with pytest.raises(nwb.LinkError, match=message):
                 session.acquisition[f"link_{name}"]
 
+    @pytest.mark.parametrize("name", ["in", "out", "abs"])
+    def test_data_of_a_file_in_memory(self, places: Path, name: str) -> None:
+        """HDF5 would fill in zeros for the sources of a virtual dataset that it does not find."""
+        everything = nwb.read(places, external_links="all")
+        np.testing.assert_array_equal(everything[f"/acquisition/virtual_{name}"], frames())
+        np.testing.assert_array_equal(everything[f"/acquisition/raw_{name}"], frames())
+        with (
+            places.open("rb") as file,
+            nwb.open(file, external_links="all") as session,
+        ):
+            np.testing.assert_array_equal(session[f"/acquisition/virtual_{name}"], frames())
+            np.testing.assert_array_equal(session[f"/acquisition/raw_{name}"], frames())
+
+    def test_a_source_that_is_missing_is_a_problem(self, places: Path) -> None:
+        def missing() -> list[str]:
+            return [p.path for p in nwb.validate(places) if "which is not there" in p.message]
+
+        assert missing() == []
+        (places.parent / "below" / "other.nwb").unlink()
+        assert missing() == ["/acquisition/virtual_in"]
+        (places.parent / "raw.bin").unlink()
+        assert missing() == ["/acquisition/raw_in", "/acquisition/virtual_in"]
+
     @pytest.mark.parametrize("policy", ["folder", "none"])
     @pytest.mark.parametrize("kind", ["virtual", "raw"])
     @pytest.mark.parametrize("name", ["in", "out", "abs"])

@@ -29,26 +29,27 @@ def external_files(dataset: Any) -> Iterator[str]:
                 yield file
 
 
-def lies_beside(dataset: Any, folder: str) -> bool:
-    """Tell whether raw data lie beside the file, where HDF5 would not look for them.
+def lies_beside(dataset: Any, folder: str, *, in_memory: bool) -> bool:
+    """Tell whether data lie beside the file, where HDF5 would not look for them.
 
-    HDF5 looks in the working folder, unless it is told another one. The sources of virtual
-    datasets it finds beside the file by itself.
+    HDF5 looks for raw data in the working folder, unless it is told another one. The sources of
+    virtual datasets it finds beside the file by itself, but not where it has the file in memory:
+    there it would find none, and fill in values without a word.
     """
-    raw = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
-    return (
-        raw
-        and any(not os.path.isabs(file) for file in external_files(dataset))
-        and os.path.realpath(os.getcwd()) != os.path.realpath(folder)
-    )
+    if all(os.path.isabs(file) for file in external_files(dataset)):
+        return False
+    if dataset.get_create_plist().get_layout() == h5d.VIRTUAL:
+        return in_memory
+    return os.path.realpath(os.getcwd()) != os.path.realpath(folder)
 
 
 def open_beside(file: Any, path: bytes, folder: str) -> Any:
-    """Open a dataset so that its raw data are looked for in a folder.
+    """Open a dataset so that its raw data, or its sources, are looked for in a folder.
 
     HDF5 refuses to have such a dataset open in two ways at once, and opens it in the other one
     for its attributes, so the handle is for one read only.
     """
     access = h5p.create(h5p.DATASET_ACCESS)
     access.set_efile_prefix(os.fsencode(folder))
+    access.set_virtual_prefix(os.fsencode(folder))
     return h5d.open(file, path, access)

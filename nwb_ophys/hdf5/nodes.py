@@ -5,6 +5,7 @@ A node is told by its address, which every hard link carries; HDF5 is never aske
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -231,7 +232,20 @@ class Node:
                         path=self.path,
                         hint=self.source.how_to_allow,
                     )
-            self._beside = lies_beside(self.id, self.source.folder)
+            self._beside = lies_beside(
+                self.id, self.source.folder, in_memory=self.source.path is None
+            )
+
+    def missing_files(self) -> list[str]:
+        """Name the files that hold data of the dataset, may be opened, and are not there."""
+        with self.source.lock:
+            return [
+                file
+                for file in external_files(self.id)
+                if "%" not in file  # a pattern for several
+                and self.source.may_open(self.source.beside(file))
+                and not os.path.exists(self.source.beside(file))
+            ]
 
     def __reduce__(self) -> tuple[Any, ...]:
         source = self.source
