@@ -92,13 +92,14 @@ def __getattr__(name: str) -> Any:
 
 def _found_in(name: str) -> str:
     """Say where a type is that has no model of its own."""
+    if not name[0].isupper():  # such as a module, which is looked for here before it is imported
+        return ""
     from nwb_ophys.registry import OFFICIAL
     from nwb_ophys.specs import Catalog
 
-    if name[0].isupper():
-        for namespace in OFFICIAL:
-            if Catalog.packed().get(namespace, name) is not None:
-                return f"; nwb_ophys.get_type({namespace!r}, {name!r}) gives that class"
+    for namespace in OFFICIAL:
+        if Catalog.packed().get(namespace, name) is not None:
+            return f"; nwb_ophys.get_type({namespace!r}, {name!r}) gives that class"
     return ""
 
 

@@ -228,7 +228,7 @@ def test_opening_loads_no_writer(path: Path) -> None:
     code = (
         "import sys, nwb_ophys; s = nwb_ophys.open(sys.argv[1]); s.identifier; "
         "print([m for m in ('nwb_ophys.writing', 'nwb_ophys.checks', 'nwb_ophys.hdf5.copying', "
-        "'pandas', 'scipy') if m in sys.modules])"
+        "'nwb_ophys.conforming', 'nwb_ophys.specs', 'pandas', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True

@@ -372,7 +372,7 @@ class LazyArray(ArrayLike):
             if stored.subdtype is None:
                 self.engine(source, planned.blocks, values)
             else:
-                dataset.read(h5s.ALL, h5s.ALL, values, memory_type(dataset.get_type(), stored))
+                dataset.read(h5s.ALL, h5s.ALL, values, memory_type(dataset, stored))
         except NWBError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError) as error:

@@ -106,8 +106,7 @@ class Stored:
         self._dtype = dtype
 
     def _is_stored_as(self, dtype: numpy.dtype[Any]) -> bool:
-        kind = self.dataset.get_type()
-        return bool(kind.equal(memory_type(kind, dtype)))
+        return bool(self.dataset.get_type().equal(memory_type(self.dataset, dtype)))
 
     def _read_run(self, raw: RawFile, block: Block, out: NDArray[Any]) -> bool:
         """Read rows, or one run of each; leave all else, and short files, to HDF5."""
@@ -155,7 +154,7 @@ def fetch(stored: Stored, blocks: Sequence[Block], out: NDArray[Any]) -> None:
 
 def _fetch_by_hdf5(dataset: h5d.DatasetID, blocks: Sequence[Block], out: NDArray[Any]) -> None:
     """Read by HDF5 itself, one request per block."""
-    stored = memory_type(dataset.get_type(), out.dtype)
+    stored = memory_type(dataset, out.dtype)
     file_space = dataset.get_space()
     memory_space = h5s.create_simple(out.shape) if out.ndim else None
     for block in blocks:

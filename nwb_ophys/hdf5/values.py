@@ -164,7 +164,7 @@ def _read_elements(
     # Axes of elements that are arrays become axes of the value, as in numpy.
     value = np.zeros(shape, dtype)
     if value.size:
-        attribute.read(value, mtype=memory_type(kind, dtype))
+        attribute.read(value, mtype=memory_type(attribute, dtype))
     return decode(value, lambda found: pointers_of(found, file), dtype)[()]
 
 
@@ -261,14 +261,15 @@ def dtype_of(kind: h5t.TypeID) -> np.dtype[Any]:
     return found
 
 
-def memory_type(kind: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
-    """Give the HDF5 type by which elements of a stored type are read into an array of a dtype.
+def memory_type(stored: Any, dtype: np.dtype[Any]) -> h5t.TypeID:
+    """Give the HDF5 type by which a dataset or an attribute is read into an array of a dtype.
 
     What numpy has no word for is read without conversion, and so is opaque data: HDF5 converts it
     only to the same tag, which h5py does not keep.
     """
     if dtype.kind not in "VM":
         return type_of(dtype)
+    kind: h5t.TypeID = stored.get_type()
     is_plain = dtype.names is None and dtype.subdtype is None
     if is_plain or (
         kind.get_size() == dtype.itemsize
