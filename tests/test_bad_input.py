@@ -473,6 +473,18 @@ class TestExternal:
             np.testing.assert_array_equal(session[f"/acquisition/virtual_{name}"], frames())
             np.testing.assert_array_equal(session[f"/acquisition/raw_{name}"], frames())
 
+    @pytest.mark.parametrize("kind", ["virtual", "raw"])
+    def test_data_in_other_files_are_given_to_another_session(
+        self, places: Path, tmp_path: Path, kind: str
+    ) -> None:
+        made = small_session()
+        with nwb.open(places, external_links="all") as session:
+            array = session[f"/acquisition/{kind}_out"].array
+            made.acquisition.add(nwb.TimeSeries(name="s", data=array, unit="n.a.", rate=1.0))
+            nwb.write(made, tmp_path / "out.nwb")
+        with h5py.File(tmp_path / "out.nwb") as file:
+            np.testing.assert_array_equal(file["acquisition/s/data"], frames())
+
     def test_a_source_that_is_missing_is_a_problem(self, places: Path) -> None:
         def missing() -> list[str]:
             return [p.path for p in nwb.validate(places) if "which is not there" in p.message]

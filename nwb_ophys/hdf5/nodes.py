@@ -172,6 +172,7 @@ class Node:
     def forget(self) -> None:
         """Forget what was read of the object, as the file was replaced."""
         self._id = self._attributes = self._links = self.pending = None
+        self._beside = False
         self.generation += 1
 
     @property
@@ -223,6 +224,8 @@ class Node:
         LinkError
             Naming the file that is out of bounds.
         """
+        if self._beside:  # it was found readable, and may be open just now in the other way
+            return
         with self.source.lock:  # the file stays open
             for file in external_files(self.id):
                 if not self.source.may_open(self.source.beside(file)):
