@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Generic, Protocol, TypeVar
 
-from nwb_ophys.errors import MemberNotFoundError, SchemaError
+from nwb_ophys.errors import MemberNotFoundError, SchemaError, did_you_mean
 
 __all__ = ["Children", "Named", "target_of"]
 
@@ -212,14 +212,11 @@ class Children(MutableMapping[str, T], Generic[T]):
         try:
             item = self._items[name]
         except KeyError:
-            import difflib
-
-            close = difflib.get_close_matches(str(name), self._items, n=1)
             names = ", ".join(map(repr, list(self._items)[:10])) or "nothing"
             raise MemberNotFoundError(
                 f"there is no {name!r}; there is {names}",
                 path=self._place,
-                hint=self._elsewhere(name) or (f"did you mean {close[0]!r}?" if close else None),
+                hint=self._elsewhere(name) or did_you_mean(str(name), self._items),
             ) from None
         if item is _NOT_LOADED:
             assert self._load is not None

@@ -12,7 +12,7 @@ import importlib
 import types
 from typing import TYPE_CHECKING, Any
 
-from nwb_ophys.errors import SchemaError
+from nwb_ophys.errors import SchemaError, did_you_mean
 from nwb_ophys.models import HOMES
 
 if TYPE_CHECKING:
@@ -127,13 +127,9 @@ def get_type(namespace: str, name: str, version: str | None = None) -> type[Any]
         catalog = catalog_of(namespace, version)
     entry = catalog.get(namespace, name)
     if entry is None:
-        import difflib
-
-        known = sorted({one.name for one in catalog.types()})
-        close = difflib.get_close_matches(name, known, n=1)
         raise SchemaError(
             f"there is no type {name!r} in the namespace {namespace!r}",
-            hint=f"did you mean {close[0]!r}?" if close else None,
+            hint=did_you_mean(name, sorted({one.name for one in catalog.types()})),
         )
     return hand_written(entry.namespace, name) or class_in(catalog, entry.namespace, name)
 

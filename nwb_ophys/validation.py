@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import nwb_ophys.practice  # noqa: F401  (its rules are entered now)
 from nwb_ophys.checks import RULES, rules_of
-from nwb_ophys.errors import NWBError, SchemaError
+from nwb_ophys.errors import NWBError, SchemaError, did_you_mean
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node
 from nwb_ophys.hdf5.source import ExternalPolicy
@@ -85,12 +85,9 @@ def explain(name: str) -> str:
             mend = f" Otherwise, {one.mend}." if one.mend else ""
             kinds = ", ".join(kind.__name__ for kind in one.kinds)
             return f"{name} ({one.severity}; {kinds}): {text}{mend}"
-    import difflib
-
-    close = difflib.get_close_matches(name, rule_names(), n=1)
     raise SchemaError(
         f"there is no rule {name!r}; there are {', '.join(rule_names())}",
-        hint=f"did you mean {close[0]!r}?" if close else None,
+        hint=did_you_mean(name, rule_names()),
     )
 
 

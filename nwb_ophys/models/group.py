@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import Field
 
 from nwb_ophys.children import Children
-from nwb_ophys.errors import ClosedError, MemberNotFoundError, NWBError
+from nwb_ophys.errors import ClosedError, MemberNotFoundError, NWBError, did_you_mean
 from nwb_ophys.layout import layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import Dataset
@@ -109,16 +109,13 @@ class GroupModel(ConfiguredBaseModel):
 
     def _no_member(self, groups: tuple[str, ...], name: str) -> MemberNotFoundError:
         names = self._names_in(groups)
-        import difflib
-
-        close = difflib.get_close_matches(name, names, n=1)
         shown = ", ".join(map(repr, names[:10])) or "nothing"
         here = (self.hdf5_path or self.__dict__.get("name") or "").rstrip("/")
         return MemberNotFoundError(
             f"there is no {name!r}; there is {shown}",
             file=self._binding.file if self._binding is not None else None,
             path="/".join((here, *groups)) or "/",
-            hint=f"did you mean {close[0]!r}?" if close else None,
+            hint=did_you_mean(name, names),
         )
 
     def _names_in(self, groups: tuple[str, ...]) -> list[str]:

@@ -1,11 +1,11 @@
 """What may have been meant by names that are no fields."""
 
-import difflib
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from nwb_ophys.errors import did_you_mean
 from nwb_ophys.layout import layout_of
 
 __all__ = ["with_hints"]
@@ -20,13 +20,12 @@ def with_hints(cls: type[BaseModel], error: ValidationError) -> ValidationError:
         kind: Any = one["type"]
         if kind == "extra_forbidden":
             name = str(one["loc"][0])
-            close = difflib.get_close_matches(name, names, n=1)
+            hint = did_you_mean(name, names)
             if name == "data" and "array" in fields:  # as PyNWB calls it
-                close = ["array"]
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            if not close and "children" in fields and _holds_models(one["input"]):
-                hint = "; objects that lie in this one are given as children=[...]"
-            kind = PydanticCustomError(kind, f"{one['msg']}{hint}")
+                hint = "did you mean 'array'?"
+            elif hint is None and "children" in fields and _holds_models(one["input"]):
+                hint = "objects that lie in this one are given as children=[...]"
+            kind = PydanticCustomError(kind, "; ".join(filter(None, (one["msg"], hint))))
         detail: InitErrorDetails = {"type": kind, "loc": one["loc"], "input": one["input"]}
         if "ctx" in one:
             detail["ctx"] = one["ctx"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 import nwb_ophys
 from nwb_ophys import models
+from nwb_ophys.errors import did_you_mean
 from nwb_ophys.models import NWBFile
 from nwb_ophys.testing.sessions import (
     add_behavior,
@@ -319,7 +319,7 @@ def write_fixture(
         Where there is no such kind; the message lists them.
     """
     if kind not in KINDS:
-        close = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"there is no kind {kind!r}; there are {', '.join(KINDS)}{hint}")
+        hint = did_you_mean(kind, KINDS)
+        there = "; ".join(filter(None, (", ".join(KINDS), hint)))
+        raise ValueError(f"there is no kind {kind!r}; there are {there}")
     return nwb_ophys.write(KINDS[kind](seed=seed), path, overwrite=overwrite)
