@@ -496,7 +496,10 @@ def test_a_writer_that_is_killed(path: Path, kind: str, number: signal.Signals) 
     for _ in range(3):
         writer.stdout.readline()
     writer.send_signal(number)
-    _, errors = writer.communicate(timeout=60)
+    try:
+        _, errors = writer.communicate(timeout=60)
+    finally:
+        writer.kill()  # one that goes on after all fills the disk
     assert path.read_bytes() == before
     others = [one for one in path.parent.iterdir() if one != path]
     if number == signal.SIGINT:

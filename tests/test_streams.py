@@ -370,7 +370,10 @@ def test_an_interrupt_while_threads_encode(tmp_path: Path, number: int) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"
     process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
+    try:
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()  # one that goes on after all fills the disk
     assert target.read_bytes() == b"what was there"
     if number == signal.SIGINT:
         assert (process.returncode, out) == (0, "interrupted\n")
