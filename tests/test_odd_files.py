@@ -306,6 +306,45 @@ def test_attributes_of_data_that_are_replaced_stay_as_stored(path: Path, in_plac
         assert file[file[f"{MOVIE}/data"].attrs["ragged"][0][0]].shape == (7, 5, 4)
 
 
+def test_single_elements_are_assigned_in_place(path: Path) -> None:
+    rows = h5py.vlen_dtype(h5py.string_dtype())
+    short = h5t.C_S1.copy()
+    short.set_size(3)
+
+    def edit(group: h5py.Group) -> None:
+        group["texts"] = np.array(["a", "b", "größer"], object)
+        group["fixed"] = np.array([b"ab", b"cde", b"f"])
+        stored(group, "short", short, np.frombuffer(b"abcdefghi", np.uint8).reshape(3, 3))
+        references = [group.ref, group.file[MOVIE].ref, h5py.Reference()]
+        group["references"] = np.array(references, h5py.ref_dtype)
+        stored(group, "narrow", kinds()["narrow"], np.ones((3, 3), np.uint8))
+        group.create_dataset("ragged", (3,), rows)[0] = np.array(["a"], object)
+
+    odd(path, edit)
+    with nwb.open(path, "r+") as session:
+        group = session["/scratch/odd"]
+        for name in ("texts", "fixed", "short", "references"):
+            group[name].array[0] = group[name].array[1]
+        assert group["texts"].array[:].tolist() == ["b", "b", "größer"]
+        session.save()
+        with pytest.raises(nwb.SchemaError, match="/scratch/odd/narrow: elements that are read as"):
+            group["narrow"].array[0] = group["narrow"].array[1]
+        group["ragged"].array[1] = "a"
+        with pytest.raises(nwb.SchemaError, match="/scratch/odd/ragged: what was assigned is no"):
+            session.save()
+        session.discard()
+    with h5py.File(path) as file:
+        group = file["scratch/odd"]
+        assert group["texts"].asstr()[()].tolist() == ["b", "b", "größer"]
+        assert group["fixed"][()].tolist() == [b"cde", b"cde", b"f"]
+        assert group["short"][()].tolist() == [b"def", b"def", b"ghi"]
+        assert [bool(one) and file[one].name for one in group["references"]] == [
+            MOVIE,
+            MOVIE,
+            False,
+        ]
+
+
 # -- links -----------------------------------------------------------------------------------------
 
 

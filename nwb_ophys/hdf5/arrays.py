@@ -313,6 +313,8 @@ class LazyArray(ArrayLike):
             raise self._unfit("a single value, or none, has no rows that could be changed")
         if form.stored.subdtype is not None:
             raise self._unfit("an array whose elements are arrays cannot be changed in parts")
+        if _has_bytes(form.stored):
+            raise self._unfit("elements that are read as bytes cannot be changed in parts")
         return Pending(form.shape, form.dtype)
 
     def _keep(self, pending: Pending) -> None:

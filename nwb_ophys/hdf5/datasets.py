@@ -116,7 +116,7 @@ def _encode_objects(array: np.ndarray[Any, Any], refer: Referrer | None) -> tupl
         raise ValueError(f"expected text or numbers, found {first!r}")
     out = np.empty(array.shape, _OBJECT_REF)
     for index in np.ndindex(array.shape):
-        out[index] = refer(array[index])
+        out[index] = h5py.Reference() if array[index] is None else refer(array[index])
     return out, h5t.py_create(_OBJECT_REF, logical=True)
 
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
-from h5py import h5d, h5s, h5t
+from h5py import h5d, h5i, h5s, h5t
 
 from nwb_ophys.dtypes import Dims
-from nwb_ophys.errors import SchemaError
+from nwb_ophys.errors import NWBError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.datasets import Referrer, encode
 from nwb_ophys.hdf5.encoding import write_block
@@ -18,7 +18,7 @@ from nwb_ophys.hdf5.guarding import check_write
 from nwb_ophys.hdf5.layouts import axes_of, chunks_to_grow
 from nwb_ophys.hdf5.pending import Pending
 from nwb_ophys.hdf5.storing import properties
-from nwb_ophys.hdf5.values import dtype_of, encode_text, has_references
+from nwb_ophys.hdf5.values import decode_text, dtype_of, encode_text, has_references
 
 __all__ = ["AsArray", "holds_references", "takes_pending", "write_anew", "write_pending"]
 
@@ -56,12 +56,21 @@ def write_pending(dataset: Any, pending: Pending, refer: Referrer | None) -> Non
     Raises
     ------
     SchemaError
-        Where a text does not fit into the length that is stored.
+        Where a text does not fit into the length that is stored, or a value into the elements.
     """
     if pending.grows:
         dataset.set_extent(pending.shape)
-    for part in pending.parts:
-        _put(dataset, part.start, part.values, refer)
+    try:
+        for part in pending.parts:
+            _put(dataset, part.start, part.values, refer)
+    except NWBError:
+        raise
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SchemaError(
+            f"what was assigned is nothing that could be stored there: {error}",
+            path=decode_text(h5i.get_name(dataset) or b"") or None,
+            hint="assign a new array to the field",
+        ) from error
 
 
 def write_anew(group: Any, name: str, array: LazyArray, refer: Referrer | None, dims: Dims) -> Any:
@@ -119,7 +128,10 @@ def _put(dataset: Any, start: int, values: Any, refer: Referrer | None) -> None:
                 f"texts there take at most {text.length} bytes, and one of these takes {longest}",
                 hint="assign a new array to the field",
             )
-        dataset.write(memory, space, encoded.astype(stored))
+        own = dataset.get_type()
+        # HDF5 would put a zero in the place of the last byte of a text that takes all of them.
+        kind = own if own.get_strpad() == h5t.STR_NULLTERM else None
+        dataset.write(memory, space, encoded.astype(stored), mtype=kind)
         return
     kind = h5t.py_create(stored) if text is None else h5t.py_create(h5py.string_dtype())
     dataset.write(memory, space, encoded, mtype=kind)

@@ -122,7 +122,8 @@ class Pending:
         if not isinstance(first, slice):
             row = int(first) % self.shape[0]
             rows = np.array(read(row, row + 1))
-            rows[(*filled[:axis], 0, *filled[axis + 1 :])] = values
+            # Of a single object, numpy would keep the array around it.
+            rows[(*filled[:axis], 0, *filled[axis + 1 :])] = values if values.ndim else values[()]
             yield row, rows
             return
         chosen = range(*first.indices(self.shape[0]))
