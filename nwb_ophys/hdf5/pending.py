@@ -93,7 +93,7 @@ class Pending:
         selected = np.broadcast_to(np.empty((), np.bool_), self.shape)[index].shape
         values = conformed(value, self.dtype)
         while values.ndim > len(selected) and values.shape[0] == 1:
-            values = values[0]
+            values = values.reshape(values.shape[1:])
         values = np.broadcast_to(values, selected)
         items = index if isinstance(index, tuple) else (index,)
         if all(map(_is_basic, items)):
