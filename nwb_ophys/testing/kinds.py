@@ -113,7 +113,8 @@ def behavior(seed: int = 0) -> NWBFile:
     add_behavior(session, truth)
     children = module(session, "behavior", "")
     times = truth.times()
-    angle = np.arctan2(*np.gradient(truth.position(), axis=0).T[::-1])
+    # Rounded: its last digits are those of a release of numpy, and of a processor.
+    angle = np.arctan2(*np.gradient(truth.position(), axis=0).T[::-1]).round(9)
     compass = nwb.SpatialSeries(
         name="heading",
         description="Where the animal heads to.",
