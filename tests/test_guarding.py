@@ -252,7 +252,7 @@ def test_a_real_limit_leaves_the_interpreter_whole(path: Path, kind: str, limit:
 @pytest.mark.parametrize("delay", [0.0, 0.003, 0.01, 0.03, 0.06])
 def test_interrupts_at_any_moment(path: Path, delay: float, series: int) -> None:
     # Six are too many to be made in memory, so that HDF5 calls the guard, where an interrupt
-    # then surfaces.
+    # then surfaces. Compressing hard takes longer than the longest delay.
     code = """
         import sys, signal
         import numpy as np
@@ -267,7 +267,7 @@ def test_interrupts_at_any_moment(path: Path, delay: float, series: int) -> None
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
             signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]) + 1e-6)
-            nwb.write(session, sys.argv[1], overwrite=True)
+            nwb.write(session, sys.argv[1], overwrite=True, compression=9)
         except KeyboardInterrupt:
             print("interrupted")
     """
