@@ -90,6 +90,8 @@ def scalar_mismatch(spec: DTypeSpec, value: Any) -> str | None:
         good = isinstance(value, (bool, np.bool_))
         return None if good else f"expected bool, found {_kind_of(value)}"
     if isinstance(spec, str) and spec in _NUMBERS:
+        if isinstance(value, np.number):
+            return array_mismatch(spec, value.dtype)
         if isinstance(value, (str, list, tuple)) or np.ndim(value):
             return f"expected a single {spec}, found {_kind_of(value)}"
         return array_mismatch(spec, np.asarray(value).dtype)

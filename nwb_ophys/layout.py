@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ForwardRef, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -153,14 +153,12 @@ class Layout:
         self.declared: dict[tuple[str, ...], set[str]] = {}
         self.flat: dict[str, str] = {}
 
-    def structural_groups(self) -> Iterator[tuple[str, ...]]:
-        """Iterate over the structural groups that the declarations imply, outer ones first."""
-        seen: set[tuple[str, ...]] = set()
-        for path in sorted({*self.members, *self.collections}):
-            for depth in range(1, len(path) + 1):
-                if path[:depth] not in seen:
-                    seen.add(path[:depth])
-                    yield path[:depth]
+    @cached_property
+    def structural_groups(self) -> tuple[tuple[str, ...], ...]:
+        """The structural groups that the declarations imply, outer ones first."""
+        paths = sorted({*self.members, *self.collections})
+        found = (path[:depth] for path in paths for depth in range(1, len(path) + 1))
+        return tuple(dict.fromkeys(found))
 
     def declares(self, groups: tuple[str, ...], name: str) -> bool:
         """Tell whether a member is declared, as a field or as a structural group."""

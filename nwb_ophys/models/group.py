@@ -73,7 +73,7 @@ class GroupModel(ConfiguredBaseModel):
             found = model._member(groups, part)
             if found is not None:
                 model, groups = found, ()
-            elif (*groups, part) in set(layout_of(type(model)).structural_groups()):
+            elif (*groups, part) in set(layout_of(type(model)).structural_groups):
                 groups = (*groups, part)
             else:
                 raise model._no_member(groups, part)
@@ -136,7 +136,7 @@ class GroupModel(ConfiguredBaseModel):
                 )
             )
         names.update(
-            dict.fromkeys(path[-1] for path in layout.structural_groups() if path[:-1] == groups)
+            dict.fromkeys(path[-1] for path in layout.structural_groups if path[:-1] == groups)
             if self._binding is None
             else {}
         )
@@ -202,7 +202,7 @@ class GroupModel(ConfiguredBaseModel):
 
         What cannot be read is left out too; the problems of the session tell.
         """
-        for groups in ((), *layout_of(type(self)).structural_groups()):
+        for groups in ((), *layout_of(type(self)).structural_groups):
             try:
                 getters = list(self._getters(groups))
             except ClosedError:
@@ -225,14 +225,15 @@ class GroupModel(ConfiguredBaseModel):
         layout = layout_of(type(self))
         binding = self._binding
         linked = frozenset() if binding is None else binding.link_names(groups)
+        assigned = self.__pydantic_fields_set__
         for name, field in layout.members.get(groups, {}).items():
-            assigned = field.name in self.model_fields_set
-            if isinstance(field.marker, Child) and (assigned or name not in linked):
+            if isinstance(field.marker, Child) and (name not in linked or field.name in assigned):
                 yield (*groups, name), partial(getattr, self, field.name)
         for collection in layout.collections.get(groups, ()):
             members = getattr(self, collection.name)
+            added = members.added
             for name in list(members):
-                if name in members.added or name not in linked:
+                if name in added or name not in linked:
                     yield (*groups, name), partial(members.__getitem__, name)
         if binding is not None and groups:
             for name in binding.member_names(groups):
