@@ -110,7 +110,6 @@ class Node:
         "_beside",
         "_id",
         "_links",
-        "_parent",
         "address",
         "generation",
         "gone",
@@ -119,9 +118,8 @@ class Node:
         "source",
     )
 
-    def __init__(self, source: Source, path: str, address: int, parent: Node | None = None) -> None:
+    def __init__(self, source: Source, path: str, address: int) -> None:
         self.source = source
-        self._parent = parent
         self.path = path
         self.address = address
         self._id: Any = None
@@ -160,20 +158,12 @@ class Node:
                         raise DataError(
                             "the object was deleted from the file", file=self.file, path=self.path
                         )
-                    start, path = file, self.path
+                    path = self.path
                     if source.place_of is not None:
                         path = source.place_of(path) or path
-                    name = path
-                    if path is self.path and self._parent is not None and self._parent._id:
-                        # HDF5 looks up each name of a path, so that a short one is quicker.
-                        start, name = self._parent._id, self.name
                     with explained(source, path, "the object cannot be opened"):
-                        own = self._id = h5o.open(start, encode_text(name))
+                        own = self._id = h5o.open(file, encode_text(path))
         return own
-
-    def move(self, path: str) -> None:
-        """Take the object for one that lies at another path now."""
-        self.path, self._parent = path, None
 
     def release(self) -> None:
         """Let the handle go, as the file is closing."""
@@ -374,7 +364,7 @@ class Node:
         node = nodes.get(record.address)
         if node is None:
             path = f"{self.path.rstrip('/')}/{record.name}"
-            node = nodes.setdefault(record.address, Node(self.source, path, record.address, self))
+            node = nodes.setdefault(record.address, Node(self.source, path, record.address))
         return node
 
     def _external(self, record: LinkRecord, here: str) -> Source:

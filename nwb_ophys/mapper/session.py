@@ -128,7 +128,7 @@ class Session:
                 if place is None:
                     node.gone = True
                 else:
-                    node.move(place)
+                    node.path = place
                     nodes.append(node)
             moved = [node for node in nodes if not in_place or node.address in plan.replaced]
             by_address: dict[int, Node] = {node.address: node for node in nodes}
