@@ -42,7 +42,7 @@ def frame_of(table: DynamicTable, rows: Any, exclude: Iterable[str]) -> pandas.D
         if count is not None and len(cells) != count:
             raise NWBError(
                 f"the column has {len(cells)} rows, but the table has {count}",
-                file=table._binding.file if table._binding is not None else None,
+                file=table._file,
                 path=table.hdf5_path or table.name,
                 field=name,
                 hint=f"leave it out: to_dataframe(exclude=[{name!r}])",

@@ -118,6 +118,15 @@ def test_all_of_it(tmp_path: Path, name: str, dtype: Any, by_hdf5: list[int]) ->
         assert bool(by_hdf5) == (name == "scale-offset")
 
 
+def check_index(array: LazyArray, values: np.ndarray, index: Any) -> None:
+    found = result_or_error(lambda: array[index])
+    wanted = result_or_error(lambda: values[index])
+    if isinstance(wanted, Exception):
+        assert type(found) is type(wanted)
+    else:
+        assert np.array_equal(found, wanted)
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_every_index(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
@@ -138,13 +147,7 @@ def test_every_index(tmp_path_factory: pytest.TempPathFactory, data: st.DataObje
     )
     array = lazy(path)
     for _ in range(3):
-        index = data.draw(indices(shape))
-        found = result_or_error(lambda index=index: array[index])
-        wanted = result_or_error(lambda index=index: values[index])
-        if isinstance(wanted, Exception):
-            assert type(found) is type(wanted)
-        else:
-            assert np.array_equal(found, wanted)
+        check_index(array, values, data.draw(indices(shape)))
 
 
 def test_chunks_without_some_filters(tmp_path: Path, by_hdf5: list[int]) -> None:
@@ -200,13 +203,7 @@ def test_contiguous_data(tmp_path_factory: pytest.TempPathFactory, data: st.Data
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fetching, "_FAR", 0)
         for _ in range(4):
-            index = data.draw(indices(shape))
-            found = result_or_error(lambda index=index: array[index])
-            wanted = result_or_error(lambda index=index: values[index])
-            if isinstance(wanted, Exception):
-                assert type(found) is type(wanted)
-            else:
-                assert np.array_equal(found, wanted)
+            check_index(array, values, data.draw(indices(shape)))
 
 
 def test_a_pixel_over_time_is_read_past_hdf5(tmp_path: Path, by_hdf5: list[int]) -> None:

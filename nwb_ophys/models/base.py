@@ -242,7 +242,7 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         elif field.required or name in ("name", "hdf5_path"):
             raise SchemaError(
                 f"the schema requires {name!r}, it is not deleted",
-                file=self._binding.file if self._binding is not None else None,
+                file=self._file,
                 path=self.hdf5_path or self.__dict__.get("name"),
                 field=name,
                 hint="assign another value",
@@ -266,6 +266,11 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *type(self).model_fields, *layout_of(type(self)).flat]
+
+    @property
+    def _file(self) -> str | None:
+        """The name of the file, for messages; None for an object that is in none."""
+        return None if self._binding is None else self._binding.file
 
     @property
     def attrs(self) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class GroupModel(ConfiguredBaseModel):
         here = (self.hdf5_path or self.__dict__.get("name") or "").rstrip("/")
         return MemberNotFoundError(
             f"there is no {name!r}; there is {shown}",
-            file=self._binding.file if self._binding is not None else None,
+            file=self._file,
             path="/".join((here, *groups)) or "/",
             hint=did_you_mean(name, names),
         )
@@ -284,10 +284,9 @@ class GroupModel(ConfiguredBaseModel):
 
 def model_error(model: Any, message: str, name: str) -> MemberNotFoundError:
     """Make the error of a member that a model cannot have."""
-    binding = model._binding
     return MemberNotFoundError(
         f"{message}; {name!r} was asked for",
-        file=binding.file if binding is not None else None,
+        file=model._file,
         path=model.hdf5_path,
     )
 

@@ -36,7 +36,7 @@ def no_number(model: ConfiguredBaseModel, field: str, found: str) -> SchemaError
     """Make the error of a value that is to be reckoned with, and is no number."""
     return SchemaError(
         f"expected numbers, found {found}",
-        file=model._binding.file if model._binding is not None else None,
+        file=model._file,
         path=model.hdf5_path or model.__dict__.get("name"),
         field=field,
         hint="mend it, or read the stored values as they are",
@@ -206,7 +206,7 @@ class TimeSeries(NWBDataInterface, schema="core"):
         if start is None or not rate:
             raise SchemaError(
                 "the series has neither timestamps nor a rate",
-                file=self._binding.file if self._binding is not None else None,
+                file=self._file,
                 path=self.hdf5_path or self.name,
                 field="timestamps",
             )

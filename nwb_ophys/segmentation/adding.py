@@ -286,7 +286,7 @@ def _refuse_taken(
     """Refuse names that are taken, before anything is added."""
     if home is None:
         return
-    file = None if session._binding is None else session._binding.file
+    file = session._file
     path = f"/processing/{module}"
     hint = "choose another name=, or replace=True"
     mine: list[Any] = []

@@ -30,7 +30,7 @@ def chosen_plane(session: Any, plane: Any) -> Any:
     """
     planes = session.imaging_planes
     names = ", ".join(map(repr, planes)) or "none"
-    place = {"file": _file(session), "path": "/general/optophysiology"}
+    place = {"file": session._file, "path": "/general/optophysiology"}
     if plane is None:
         if len(planes) == 1:
             return next(iter(planes.values()))
@@ -48,10 +48,6 @@ def chosen_plane(session: Any, plane: Any) -> Any:
             f"there is no imaging plane {plane!r}; there are {names}", **place
         )
     return planes[plane]
-
-
-def _file(session: Any) -> Any:
-    return None if session._binding is None else session._binding.file
 
 
 def movies_of(session: Any, plane: Any) -> list[Any]:
@@ -83,7 +79,7 @@ def fitted(result: Segmentation, session: Any, plane: Any) -> tuple[Segmentation
     try:
         result = result.transposed("xyz"[: len(result.axes)])
     except ValidationError as error:  # arrays were changed in place since they were checked
-        raise SchemaError(reasons_of(error), file=_file(session)) from error
+        raise SchemaError(reasons_of(error), file=session._file) from error
     movies = movies_of(session, plane)
     movie = movies[0] if len(movies) == 1 else None
     if movie is not None:
@@ -92,7 +88,7 @@ def fitted(result: Segmentation, session: Any, plane: Any) -> tuple[Segmentation
     if result.all_traces() and result.rate is None and result.timestamps is None:
         raise SchemaError(
             "nothing tells the times of the traces",
-            file=_file(session),
+            file=session._file,
             path=None if movie is None else _path(movie),
             hint="give the Segmentation a rate= or timestamps=",
         )

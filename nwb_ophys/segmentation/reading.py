@@ -80,7 +80,7 @@ def _place(table: Any) -> dict[str, Any]:
 
 def _chosen(session: Any, name: str | None) -> Any:
     tables = list(session.find(PlaneSegmentation))
-    file = None if session._binding is None else session._binding.file
+    file = session._file
     if name is not None:
         named = [one for one in tables if name in (one.name, one.hdf5_path)]
         if len(named) == 1:
