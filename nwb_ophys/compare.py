@@ -15,7 +15,8 @@ from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.equality import Tally, compare_arrays, compare_stored, same_chunks
 from nwb_ophys.hdf5.external import external_files
 from nwb_ophys.hdf5.kinds import kind_of_elements, kind_of_type
-from nwb_ophys.hdf5.nodes import DAMAGE, LinkRecord, Node
+from nwb_ophys.hdf5.links import LinkRecord
+from nwb_ophys.hdf5.nodes import DAMAGE, Node
 from nwb_ophys.hdf5.unresolved import unresolved
 from nwb_ophys.hdf5.values import Pointer, RegionPointer, Unreadable, encode_text
 from nwb_ophys.shown import described, target_of

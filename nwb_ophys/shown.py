@@ -11,7 +11,8 @@ import numpy as np
 from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.kinds import kind_of_elements, kind_of_type
-from nwb_ophys.hdf5.nodes import LinkRecord, Node
+from nwb_ophys.hdf5.links import LinkRecord
+from nwb_ophys.hdf5.nodes import Node
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 
 __all__ = ["described", "first_paths", "form_of", "link_text", "shown", "target_of"]

@@ -7,7 +7,8 @@ from typing import Any
 
 from h5py import h5r, h5s
 
-from nwb_ophys.hdf5.nodes import LinkRecord, Node
+from nwb_ophys.hdf5.links import LinkRecord
+from nwb_ophys.hdf5.nodes import Node
 from nwb_ophys.hdf5.values import Pointer, RegionPointer
 from nwb_ophys.shown import first_paths, shown
 

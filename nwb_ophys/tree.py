@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from nwb_ophys.errors import NWBError
-from nwb_ophys.hdf5.nodes import LinkRecord, Node
+from nwb_ophys.hdf5.links import LinkRecord
+from nwb_ophys.hdf5.nodes import Node
 from nwb_ophys.hdf5.unresolved import unresolved
 from nwb_ophys.shown import first_paths, form_of, link_text, shown, target_of
 from nwb_ophys.snapshot import opened

@@ -45,6 +45,9 @@ class Handle:
             raise ClosedError("the session is closed", file=self.file, path=self.path)
         return self.opened[self.path].id
 
+    def form(self) -> None:
+        return None
+
     def resolve(self, references: numpy.ndarray) -> numpy.ndarray:
         assert references.ndim == 1
         names = [self.opened[item].name if item else None for item in references]

@@ -51,6 +51,9 @@ class DatasetHandle(Protocol):
     def dataset(self) -> h5d.DatasetID:
         """Return the open dataset, or raise `ClosedError`."""
 
+    def form(self) -> tuple[tuple[int, ...], numpy.dtype[Any]] | None:
+        """Return shape and dtype of an array of numbers, if that is known without HDF5."""
+
     def resolve(self, references: NDArray[Any]) -> NDArray[Any]:
         """Turn a one-dimensional object array of references into what they lead to."""
 
@@ -403,9 +406,14 @@ class LazyArray(ArrayLike):
         return self._form_cache
 
     def _read_form(self) -> Form:
-        dataset, pending = self._handle.dataset(), self._handle.pending
+        known, pending = self._handle.form(), self._handle.pending
+        changed = None if pending is None else pending.shape
+        if known is not None:
+            shape, dtype = known
+            return Form(shape if changed is None else changed, dtype, dtype)
+        dataset = self._handle.dataset()
         try:
-            return Form.of(dataset, None if pending is None else pending.shape)
+            return Form.of(dataset, changed)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise DataError(
                 f"elements of this HDF5 type cannot be read: {error}",

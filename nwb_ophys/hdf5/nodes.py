@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o
+from h5py import h5a, h5d, h5g, h5o
 
 from nwb_ophys.errors import ClosedError, DataError, LinkError, MemberNotFoundError, NWBError
 from nwb_ophys.hdf5.external import external_files, lies_beside, open_beside
+from nwb_ophys.hdf5.headers import Header
+from nwb_ophys.hdf5.links import LinkRecord, links_of
 from nwb_ophys.hdf5.raw import RawFile
 from nwb_ophys.hdf5.source import Identity, Source
 from nwb_ophys.hdf5.values import (
@@ -23,38 +25,15 @@ from nwb_ophys.hdf5.values import (
     encode_text,
     pointers_of,
     read_attribute,
+    read_scalar,
 )
 
 if TYPE_CHECKING:
     from nwb_ophys.hdf5.pending import Pending
 
-__all__ = ["DAMAGE", "LinkRecord", "Node", "explained", "node_at", "objects_below", "root_of"]
+__all__ = ["DAMAGE", "Node", "explained", "node_at", "objects_below", "root_of"]
 
 _MAX_LINKS = 64
-
-
-class LinkRecord(NamedTuple):
-    """One link of a group.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    kind
-        ``hard``, ``soft``, ``external`` or ``other`` (user-defined).
-    address
-        Where a hard link leads.
-    target
-        The path that a soft or external link holds.
-    file
-        The file name that an external link holds.
-    """
-
-    name: str
-    kind: Literal["hard", "soft", "external", "other"]
-    address: int = 0
-    target: str = ""
-    file: str = ""
 
 
 class explained:  # noqa: N801  (a context manager used like a function)
@@ -108,6 +87,7 @@ class Node:
     __slots__ = (
         "_attributes",
         "_beside",
+        "_header",
         "_id",
         "_links",
         "address",
@@ -123,6 +103,7 @@ class Node:
         self.path = path
         self.address = address
         self._id: Any = None
+        self._header: Header | None = None
         self._beside = False
         self._attributes: dict[str, Any] | None = None
         self._links: dict[str, LinkRecord] | None = None
@@ -148,16 +129,9 @@ class Node:
         own, source = self._id, self.source
         if own is None or source.closed:
             with source.lock:
-                try:
-                    file, own = source.id, self._id
-                except ClosedError as error:
-                    error.path = self.path
-                    raise
+                file = self._file_id()
+                own = self._id
                 if own is None:
-                    if self.gone:
-                        raise DataError(
-                            "the object was deleted from the file", file=self.file, path=self.path
-                        )
                     path = self.path
                     if source.place_of is not None:
                         path = source.place_of(path) or path
@@ -165,25 +139,50 @@ class Node:
                         own = self._id = h5o.open(file, encode_text(path))
         return own
 
+    @property
+    def header(self) -> Header:
+        """What the object's header says of it, as far as that can be told without HDF5."""
+        if self._header is None:
+            self._header = self._read_header()
+        return self._header
+
+    def _read_header(self) -> Header:
+        with self.source.lock:
+            self._file_id()
+            return self.source.headers.header(self.address)
+
+    def _file_id(self) -> Any:
+        """Give the handle of the file that the object is in, if both are still there."""
+        try:
+            file = self.source.id
+        except ClosedError as error:
+            error.path = self.path
+            raise
+        if self.gone:
+            raise DataError("the object was deleted from the file", file=self.file, path=self.path)
+        return file
+
     def release(self) -> None:
         """Let the handle go, as the file is closing."""
         self._id = None
 
     def forget(self) -> None:
         """Forget what was read of the object, as the file was replaced."""
-        self._id = self._attributes = self._links = self.pending = None
+        self._id = self._header = self._attributes = self._links = self.pending = None
         self._beside = False
         self.generation += 1
 
     @property
     def is_group(self) -> bool:
         """Whether the object is a group."""
-        return isinstance(self.id, h5g.GroupID)
+        known = self.header.is_group
+        return isinstance(self.id, h5g.GroupID) if known is None else known
 
     @property
     def is_dataset(self) -> bool:
         """Whether the object is a dataset."""
-        return isinstance(self.id, h5d.DatasetID)
+        known = self.header.is_group
+        return isinstance(self.id, h5d.DatasetID) if known is None else not known
 
     @property
     def name(self) -> str:
@@ -199,6 +198,24 @@ class Node:
         with self.source.lock, explained(self.source, self.path, "the data cannot be opened"):
             self._id = None
             return open_beside(self.source.id, encode_text(self.path), self.source.folder)
+
+    def form(self) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+        """Give shape and dtype of an array of numbers; None where HDF5 is to be asked."""
+        header = self.header
+        if header.shape is None or header.dtype is None:
+            return None
+        return header.shape, header.dtype
+
+    def scalar(self) -> Any:
+        """Read a dataset of a single text or number; None where it is anything else, or damaged.
+
+        A `LazyArray` reads those too, but many objects have one, and this takes a tenth of the
+        time.
+        """
+        with self.source.lock:
+            self._file_id()
+            value = self.source.headers.scalar(self.header)
+            return read_scalar(self.dataset()) if value is None else value
 
     def raw(self) -> RawFile | None:
         """Give the bytes of the file; None where only HDF5 can read them."""
@@ -272,10 +289,10 @@ class Node:
 
     def _read_attributes(self) -> dict[str, Any]:
         with self.source.lock:
-            own = self.id
-            plain = self.source.headers.attributes(self.address)
+            plain = self.header.attributes
             if plain is not None:
                 return plain
+            own = self.id
             # h5py hands the same info object to each call, so its values are taken at once.
             listed: list[tuple[bytes, int]] = []
             with explained(self.source, self.path, "the attributes cannot be listed"):
@@ -302,18 +319,12 @@ class Node:
 
     def _read_links(self) -> dict[str, LinkRecord]:
         with self.source.lock:
-            group = self.id
-            if not isinstance(group, h5g.GroupID):
+            if not self.is_group:
                 return {}
-            found: list[tuple[int, bytes, int, int]] = []
-            with explained(self.source, self.path, "the members of the group cannot be listed"):
-                group.links.iterate(
-                    lambda name, info: found.append(
-                        (info.corder if info.corder_valid else 0, name, info.type, info.u)
-                    ),
-                    info=True,
-                )
-                records = [_record(group, *each[1:]) for each in sorted(found)]
+            records = self.source.headers.links(self.header)
+            if records is None:
+                with explained(self.source, self.path, "the members of the group cannot be listed"):
+                    records = links_of(self.id)
             return {record.name: record for record in records}
 
     # -- walking -----------------------------------------------------------------------------
@@ -391,18 +402,6 @@ class Node:
 
 def _reopen(path: str, identity: Identity, external: Any, hdf5_path: str) -> Node:
     return node_at(Source.reopened(path, identity, external), hdf5_path)
-
-
-def _record(group: h5g.GroupID, raw: bytes, kind: int, address: int) -> LinkRecord:
-    name = decode_text(raw)
-    if kind == h5l.TYPE_HARD:
-        return LinkRecord(name, "hard", address=address)
-    if kind == h5l.TYPE_SOFT:
-        return LinkRecord(name, "soft", target=decode_text(group.links.get_val(raw)))
-    if kind == h5l.TYPE_EXTERNAL:
-        file, target = group.links.get_val(raw)
-        return LinkRecord(name, "external", target=decode_text(target), file=decode_text(file))
-    return LinkRecord(name, "other")
 
 
 def root_of(source: Source) -> Node:

@@ -31,7 +31,8 @@ class _Handle:
         self.node = node
         self.generation, self.pending = node.generation, node.pending
         self.file, self.path, self.lock = node.file, node.path, node.lock
-        self.dataset, self.raw, self.check_readable = node.dataset, node.raw, node.check_readable
+        self.dataset, self.form, self.raw = node.dataset, node.form, node.raw
+        self.check_readable = node.check_readable
 
     def resolve(self, references: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn h5py references into pointers."""

@@ -22,7 +22,7 @@ from nwb_ophys.dtypes import (
 from nwb_ophys.errors import NWBError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.nodes import Node, root_of
-from nwb_ophys.hdf5.values import Pointer, RegionPointer, Unreadable, read_scalar
+from nwb_ophys.hdf5.values import Pointer, RegionPointer, Unreadable
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.problems import Problem
 from nwb_ophys.storage import Array, Attr, Child, Link, Members, Ref, Value
@@ -158,7 +158,7 @@ def _read_attribute(bound: Bound, model: Any, field: FieldLayout, marker: Attr) 
 def _data(bound: Bound, field: FieldLayout, marker: Array | Value, node: Node) -> Any:
     array = LazyArray(node)
     if marker.shape == () or field.is_list:
-        value = read_scalar(node.dataset())
+        value = node.scalar()
         if value is None and array.size > _SMALL:
             _note(bound, field, "shape", f"expected few values, found shape {array.shape}")
             return array
