@@ -1,8 +1,10 @@
-"""Write type stubs for modules of models: constructors with every name they take, typed.
+"""Write type stubs for modules of models: what constructors and assignments take, and fields hold.
 
 A model's constructor follows from its declarations: its fields, in what they accept rather than
-in what they hold, and the flat names of its parts. Type checkers and editors cannot see that, so
-the wheel carries stubs beside the models, made from the declarations when it is built.
+in what they hold, and the flat names of its parts. An assignment takes what the constructor takes,
+and reading gives what the field holds, so that fields are properties in a stub. Type checkers and
+editors cannot see that, so the wheel carries stubs beside the models, made from the declarations
+when it is built.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, get_args
 
@@ -23,7 +25,15 @@ from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.registry import is_generated
 from nwb_ophys.storage import Child, Link, Members
 
-__all__ = ["constructor_of", "model_stubs", "scalar_of", "stub_of"]
+__all__ = ["NARROWING", "constructor_of", "model_stubs", "property_of", "scalar_of", "stub_of"]
+
+NARROWING = """\
+# Types narrow what they inherit, as the schema language allows.
+# mypy: disable-error-code="assignment,override,misc"
+# pyright: reportIncompatibleVariableOverride=false, reportIncompatibleMethodOverride=false
+# pyright: reportRedeclaration=false, reportGeneralTypeIssues=false, reportAssignmentType=false
+"""
+"""What a stub says of rules that the schema language does not know."""
 
 _HEADER = "from nwb_ophys.stub_types import *"
 _SCALARS = {"text": "str", "ascii": "str", "isodatetime": "datetime | date | str", "bool": "bool"}
@@ -42,9 +52,23 @@ def stub_of(module: ModuleType) -> str:
     """Make the stub of a module: its source without bodies, its models with constructors."""
     tree = ast.parse(inspect.getsource(module))
     body = [node for each in tree.body for node in _statement(each, module)]
-    text = ast.unparse(ast.Module(body, []))
+    text = ast.unparse(ast.Module(_needed(body), []))
     first, rest = text.split("\n", 1) if text.startswith("from __future__") else ("", text)
-    return "\n".join((first, _HEADER, *_imports(module), rest, ""))
+    return "\n".join((NARROWING, first, _HEADER, *_imports(module), rest, ""))
+
+
+def _needed(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Leave out private values that nothing in the stub names, as those of markers."""
+    kept: list[ast.stmt] = []
+    used: set[str] = set()
+    for node in reversed(body):
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        private = [one.id for one in targets if isinstance(one, ast.Name) and one.id[0] == "_"]
+        if private and private[0] not in {"__all__", *used}:
+            continue
+        used.update(one.id for one in ast.walk(node) if isinstance(one, ast.Name))
+        kept.insert(0, node)
+    return kept
 
 
 def _imports(module: ModuleType) -> list[str]:
@@ -84,18 +108,32 @@ def _class(node: ast.ClassDef, cls: type[Any]) -> ast.ClassDef:
             if not (is_model and each.name in _HIDDEN):
                 body.append(_bodiless(each))
         elif isinstance(each, ast.AnnAssign):
-            hidden = isinstance(each.target, ast.Name) and each.target.id.startswith("_")
-            if not hidden:
+            name = ast.unparse(each.target)
+            field = layout_of(cls).fields.get(name) if is_model else None
+            if field is not None:
+                body.extend(_statements(property_of(field, _held(each.annotation))))
+            elif not name.startswith("_"):
                 each.value = ast.Constant(...) if each.value is not None else None
                 body.append(each)
         elif isinstance(each, ast.Assign) and not is_model:
             body.append(each)
     if is_model:
-        body.extend(ast.parse("\n".join(constructor_of(cls))).body)
+        body.extend(_statements(constructor_of(cls)))
     node.body = body or [ast.Expr(ast.Constant(...))]
     # The class keywords are for pydantic's hook at run time.
     node.keywords = []
     return node
+
+
+def _statements(lines: Iterable[str]) -> list[ast.stmt]:
+    return ast.parse("\n".join(lines)).body
+
+
+def _held(annotation: ast.expr) -> str:
+    """Give what a field holds: its annotation, without the marker."""
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.slice, ast.Tuple):
+        return ast.unparse(annotation.slice.elts[0])
+    raise TypeError(f"expected Annotated[type, marker], found {ast.unparse(annotation)}")
 
 
 def _flattened(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -142,9 +180,31 @@ def constructor_of(
     yield f"def __init__(self{taken}) -> None: ..."
     for flat, owner in layout.flat.items():
         part = layout_of(layout.fields[owner].types[0]).fields[flat]
-        held = _accepted(part, names)
-        yield f"@property\ndef {flat}(self) -> {held} | None: ..."
-        yield f"@{flat}.setter\ndef {flat}(self, value: {held} | None) -> None: ..."
+        both = f"{_accepted(part, names)} | None"
+        yield from _property(flat, both, both)
+
+
+def property_of(
+    field: FieldLayout, held: str, names: Mapping[type[Any], str] = _NO_NAMES
+) -> Iterator[str]:
+    """Iterate over the property that shows a field, and takes what the constructor takes for it.
+
+    Parameters
+    ----------
+    field
+        The field.
+    held
+        The type that reading gives.
+    names
+        Names of classes in the stub, where they are not their own.
+    """
+    optional = " | None" if is_optional(field.annotation) else ""
+    return _property(field.name, held, f"{_accepted(field, names)}{optional}")
+
+
+def _property(name: str, held: str, taken: str) -> Iterator[str]:
+    yield f"@property\ndef {name}(self) -> {held}: ..."
+    yield f"@{name}.setter\ndef {name}(self, value: {taken}) -> None: ..."
 
 
 def _named(annotation: Any) -> str:

@@ -621,6 +621,8 @@ step = odd.Step(name="one", order=1)
 order: int = step.order
 series = odd.TetrodeSeries(name="s", data=[[1, 2, 3, 4]], trode_id=1, gain=2.0, electrodes=[0])
 rate: float | None = series.rate
+series.data, series.gain = [[1, 2, 3, 4]], 3.0
+held: NDArray | None = series.data.array
 marks = odd.OldStyle().landmarks
 """
 
@@ -632,7 +634,7 @@ def test_stubs_tell_type_checkers(tmp_path, capsys):
     assert capsys.readouterr().out == target.read_text()
     lines = USE.count("\n")
     (tmp_path / "use.py").write_text(
-        USE + 'odd.Step(nme="one", order=1)\nwrong: str = step.order\n'
+        USE + 'odd.Step(nme="one", order=1)\nwrong: str = step.order\nseries.gain = "x"\n'
     )
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "."],
@@ -645,6 +647,7 @@ def test_stubs_tell_type_checkers(tmp_path, capsys):
     assert [one.split(": error: ")[0] for one in found] == [
         f"use.py:{lines + 1}",
         f"use.py:{lines + 2}",
+        f"use.py:{lines + 3}",
     ], run.stdout
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,69 @@ made: nwb.PlaneSegmentation = nwb.PlaneSegmentation.from_masks(
 )
 """
 
+_ASSIGNED = """
+from collections.abc import Iterator
+from datetime import date
+from typing import assert_type
+
+from nwb_ophys.models.images import ImageSeriesData
+from nwb_ophys.models.series import TimeSeriesData, TimeSeriesStartingTime
+from nwb_ophys.storage import NDArray
+
+def assigned(
+    series: nwb.TimeSeries, images: nwb.ImageSeries, cells: nwb.PlaneSegmentation,
+    blocks: Iterator[np.ndarray[Any, Any]],
+) -> None:
+    series.data = np.zeros(3)
+    assert_type(series.data, TimeSeriesData)
+    assert_type(series.data.array, NDArray | None)
+    series.data = [1, 2, 3]
+    series.data = blocks
+    series.data = nwb.VectorData(name="v", description="d", array=[1, 2])
+    images.data = np.zeros((3, 4, 5))
+    assert_type(images.data, ImageSeriesData)
+    images.data = series.data
+    images.dimension = (4, 5)
+    series.data.array = [1, 2]
+    series.timestamps = [0.1, 0.2, 0.4]
+    series.timestamps = None
+    series.starting_time = 0.5
+    assert_type(series.starting_time, TimeSeriesStartingTime | None)
+    series.rate, series.unit, series.name = 10, "V", "renamed"
+    session.acquisition = [series, movie]
+    assert_type(
+        session.acquisition, nwb.Children[nwb.NWBDataInterface | nwb.DynamicTable]
+    )
+    session.acquisition = {"movie": movie}
+    session.processing["ophys"].children = [series]
+    session.subject = {"age": "P90D"}
+    session.subject = nwb.Subject(age="P90D")
+    session.experimenter = "Doe, Jane"
+    assert_type(session.keywords, list[str] | None)
+    session.session_start_time = date(2026, 1, 1)
+    assert_type(session.session_start_time, datetime)
+    movie.imaging_plane = nwb.link(plane)
+    movie.device = None
+    cells.colnames = ("pixel_mask",)
+    cells.id = range(3)
+
+"""
+
+_REFUSED = [
+    "movie.rate = 'x'",
+    "movie.data = None",
+    "movie.description = 3",
+    "movie.imaging_plane = scope",
+    "movie.num_frames = 3",
+    "movie.dtaa = [1, 2]",
+    "session.subject = 'a mouse'",
+    "session.subject = scope",
+    "session.acquisition = 3",
+    "session.devices = [plane]",
+    "session.session_start_time = 3",
+    "session.identifier = None",
+]
+
 _BAD = [
     ('nwb.Device(nmae="scope")', 'Unexpected keyword argument "nmae"'),
     ("nwb.Device(name=3)", 'Argument "name" to "Device" has incompatible type "int"'),
@@ -89,22 +153,23 @@ def stubbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _check(folder: Path, text: str) -> list[str]:
+    """Let mypy judge a program; the places and texts of what it finds in it, and in the stubs."""
     sample = folder / "sample.py"
     sample.write_text(text, encoding="utf-8")
     options = ["--strict", "--follow-imports=silent", "--ignore-missing-imports"]
     run = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, sample.name],
+        [sys.executable, "-m", "mypy", *options, sample.name, "nwb_ophys/models"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
     assert not run.stderr, run.stderr
-    return [line for line in run.stdout.splitlines() if line.startswith("sample.py")]
+    return [line for line in run.stdout.splitlines() if ": error: " in line]
 
 
 def test_a_session_is_authored_under_strict_checks(stubbed: Path) -> None:
-    assert _check(stubbed, _GOOD) == []
+    assert _check(stubbed, _GOOD + _ASSIGNED) == []
 
 
 def test_what_constructors_refuse_is_an_error(stubbed: Path) -> None:
@@ -113,6 +178,39 @@ def test_what_constructors_refuse_is_an_error(stubbed: Path) -> None:
     for number, (line, message) in enumerate(_BAD, first):
         errors = [each for each in found if each.startswith(f"sample.py:{number}:")]
         assert any(message in each for each in errors), (line, found)
+
+
+def test_what_is_not_to_be_assigned_is_an_error(stubbed: Path) -> None:
+    found = _check(stubbed, "\n".join((_GOOD, *_REFUSED, "")))
+    first = len(_GOOD.splitlines()) + 2
+    lines = [int(each.split(":")[1]) for each in found]
+    assert sorted(set(lines)) == list(range(first, first + len(_REFUSED))), found
+
+
+def test_pyright_agrees(stubbed: Path) -> None:
+    checker = shutil.which("basedpyright", path=str(Path(sys.executable).parent))
+    if checker is None:
+        pytest.skip("basedpyright is not installed (it comes with '.[dev]')")
+    text = "\n".join((_GOOD, _ASSIGNED, *_REFUSED, ""))
+    (stubbed / "sample.py").write_text(text, encoding="utf-8")
+    settings = {"typeCheckingMode": "standard", "include": ["sample.py", "nwb_ophys/models/*.pyi"]}
+    (stubbed / "pyrightconfig.json").write_text(json.dumps(settings))
+    run = subprocess.run(
+        [checker, "--pythonpath", sys.executable, "--outputjson"],
+        cwd=stubbed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    errors = [
+        each for each in json.loads(run.stdout)["generalDiagnostics"] if each["severity"] == "error"
+    ]
+    lines = [
+        each["range"]["start"]["line"] if each["file"].endswith("sample.py") else each["file"]
+        for each in errors
+    ]
+    first = len(text.splitlines()) - len(_REFUSED)
+    assert lines == list(range(first, first + len(_REFUSED))), errors
 
 
 def test_every_model_has_a_stub_that_parses() -> None:

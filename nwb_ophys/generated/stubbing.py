@@ -14,7 +14,7 @@ from nwb_ophys.generated.extensions import Extension
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.registry import is_generated
 from nwb_ophys.storage import Child, Link, Members
-from nwb_ophys.stubs import constructor_of, scalar_of
+from nwb_ophys.stubs import NARROWING, constructor_of, property_of, scalar_of
 
 __all__ = ["extension_stub"]
 
@@ -25,9 +25,7 @@ _HEADER = '''"""The types of {name} {version}, for type checkers; written by nwb
     extension: "Types" = cast("Types", nwb_ophys.load_extension("{name}"))
 """
 
-# Types narrow what they inherit, as the schema language allows.
-# mypy: disable-error-code="assignment,override,misc"
-
+{narrowing}
 from nwb_ophys import Children, Extension
 from nwb_ophys.storage import NDArray
 from nwb_ophys.stub_types import *
@@ -48,7 +46,11 @@ def extension_stub(extension: Extension) -> str:
         _gather(cls, classes)
     written = [cls for cls in classes if is_generated(cls)]
     module = f"{extension.name.replace('-', '_')}_types"
-    lines = [_HEADER.format(name=extension.name, version=extension.version, module=module)]
+    lines = [
+        _HEADER.format(
+            name=extension.name, version=extension.version, module=module, narrowing=NARROWING
+        )
+    ]
     lines += sorted(
         f"from {cls.__module__} import {cls.__name__} as {shown}"
         for cls, shown in classes.items()
@@ -90,11 +92,14 @@ def _class(cls: type[Any], classes: dict[type[Any], str]) -> Iterator[str]:
     inherited = {name for base in cls.__bases__ for name in layout_of(base).fields}
     for name, field in layout_of(cls).fields.items():
         if name in cls.__annotations__ or name not in inherited:
-            yield f"    {name}: {_held(field, classes)}"
+            yield from _indented(property_of(field, _held(field, classes), classes))
     for name in cls.__dict__.get("singles", ()):
         yield f"    {name}: Any"
-    for text in constructor_of(cls, classes):
-        yield from (f"    {line}" for line in text.splitlines())
+    yield from _indented(constructor_of(cls, classes))
+
+
+def _indented(texts: Iterator[str]) -> Iterator[str]:
+    return (f"    {line}" for text in texts for line in text.splitlines())
 
 
 def _held(field: FieldLayout, classes: dict[type[Any], str]) -> str:
