@@ -1,4 +1,4 @@
-"""Processes that change a file and are killed meanwhile, or kill themselves.
+"""Processes that change a file and are killed meanwhile: by themselves, to be sure when.
 
 They are forked by a server that has everything imported and no threads.
 """
@@ -8,45 +8,45 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 import nwb_ophys as nwb
 
-ROWS = 1 << 10
-"""Of 8 KiB, which one save adds."""
-
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["killing"])
+CONTEXT.set_forkserver_preload(["killing", "nwb_ophys.mapper.in_place"])
 
 
-@contextmanager
-def child(work: Any, *arguments: Any) -> Iterator[tuple[Any, Any]]:
-    """Start a process; give it, and the event that it sets when it gets to the point."""
-    event = CONTEXT.Event()
-    process = CONTEXT.Process(target=work, args=(event, *arguments))
+def run(work: Any, *arguments: Any) -> int:
+    """Run a process; give the number that it ends with."""
+    process = CONTEXT.Process(target=work, args=arguments)
     process.start()
-    try:
-        yield process, event
-    finally:
-        process.kill()
-        process.join()
+    process.join()
+    return process.exitcode
 
 
-def save_much(saving: Any, path: str) -> None:
-    """Save some megabytes and some small changes, and wait to be killed."""
+def much() -> np.ndarray:
+    """Give some megabytes."""
+    return np.arange(1 << 20).reshape(-1, 1 << 10)
+
+
+def save_much(path: str, writes: int) -> None:
+    """Save some megabytes and some small changes, and be killed at one of the writes to disk."""
     with nwb.open(path, "r+") as session:
         session.session_description = "after"
-        frames = np.arange(ROWS << 10).reshape(-1, 1 << 10)
-        session.acquisition.add(nwb.TimeSeries(name="new", data=frames, unit="a", rate=1.0))
+        session.acquisition.add(nwb.TimeSeries(name="new", data=much(), unit="a", rate=1.0))
         for series in session.acquisition.values():
             series.description = "after"
-        saving.set()
+        real, left = os.pwrite, iter(range(writes))
+
+        def pwrite(*arguments: Any) -> int:
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments)
+
+        os.pwrite = pwrite
         session.save(compression=None)
-        signal.pause()
 
 
 def change(session: Any) -> None:
@@ -58,7 +58,7 @@ def change(session: Any) -> None:
     session.acquisition.add(nwb.TimeSeries(name="new", data=np.arange(40000.0), unit="a", rate=1.0))
 
 
-def die_before_commit(_: Any, path: str) -> None:
+def die_before_commit(path: str) -> None:
     """Save changes, and be killed when all is written but not committed."""
     from nwb_ophys.hdf5 import editing
 

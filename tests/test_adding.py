@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from small import MOVIE, PLANE, SCOPE, SEGMENTATION, TRACES, frames, small_file, small_session
+from small import MOVIE, PLANE, SCOPE, SEGMENTATION, TRACES, frames, small_session
 
 import nwb_ophys as nwb
 
@@ -23,16 +22,6 @@ _TYPES = """
 {"groups": [{"neurodata_type_def": "Thing", "neurodata_type_inc": "NWBDataInterface",
   "doc": "A thing.", "attributes": [{"name": "size", "dtype": "float64", "doc": "Its size."}]}]}
 """
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_file(tmp_path_factory.mktemp("pristine") / "small.nwb")
-
-
-@pytest.fixture
-def path(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(pristine, tmp_path / "small.nwb"))
 
 
 @pytest.fixture

@@ -5,13 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import signal
 import stat
-import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from small import MOVIE, frames, small_file, small_session
+from scripts import run, start
+from small import MOVIE, frames, small_session
 
 import nwb_ophys as nwb
 from nwb_ophys.hdf5 import atomic
@@ -29,31 +25,11 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="modes, groups and signals
 OLD = b"what was there before"
 
 
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_file(tmp_path_factory.mktemp("pristine") / "small.nwb")
-
-
-@pytest.fixture
-def path(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(pristine, tmp_path / "small.nwb"))
-
-
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     made = tmp_path / "out.nwb"
     made.write_bytes(OLD)
     return made
-
-
-def start(code: str, *arguments: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
-    )
 
 
 def streamed(error: BaseException | None) -> nwb.NWBFile:
@@ -220,8 +196,8 @@ def test_a_folder_that_is_locked(tmp_path: Path, mode: int, message: str) -> Non
             assert isinstance(error, nwb.FilePermissionError)
             print(error)
     """
-    out, errors = start(code, locked / "a.nwb").communicate(timeout=60)
-    assert out == f"{locked / 'a.nwb'}: {message} (choose another folder)\n", errors
+    done = run(code, locked / "a.nwb")
+    assert done.stdout == f"{locked / 'a.nwb'}: {message} (choose another folder)\n", done.stderr
     assert list(locked.iterdir()) == []
 
 
@@ -426,11 +402,10 @@ _LIMITED = """
 @pytest.mark.parametrize("data", ["array", "stream"])
 @pytest.mark.parametrize("kind", ["authored", "opened"])
 def test_a_full_disk(target: Path, pristine: Path, kind: str, data: str) -> None:
-    writer = start(_LIMITED, target, kind, pristine, data)
-    out, errors = writer.communicate(timeout=60)
-    first, last = out.splitlines() or [errors, ""]
-    assert first.startswith(f"{target}: the file cannot be written: "), errors
-    assert writer.returncode == 0, errors
+    done = run(_LIMITED, target, kind, pristine, data)
+    first, last = done.stdout.splitlines() or [done.stderr, ""]
+    assert first.startswith(f"{target}: the file cannot be written: "), done.stderr
+    assert done.returncode == 0, done.stderr
     assert "File too large (make room there, or choose another folder)" in first
     assert last == "done"
     assert target.read_bytes() == OLD
@@ -460,28 +435,28 @@ def test_a_full_disk_while_the_file_is_copied(path: Path, onto_itself: bool) -> 
         session.acquisition["movie"].data[:]
         print("done")
     """
-    out, errors = start(code, path, target).communicate(timeout=60)
-    first, last = out.splitlines() or [errors, ""]
-    assert first.startswith(f"{target}: the file cannot be written: "), errors
+    done = run(code, path, target)
+    first, last = done.stdout.splitlines() or [done.stderr, ""]
+    assert first.startswith(f"{target}: the file cannot be written: "), done.stderr
     assert last == "done"
     assert path.read_bytes() == before
     assert [one.name for one in path.parent.iterdir()] == ["small.nwb"]
 
 
-_SLOW = """
-    import sys, time
+_KILLED = """
+    import os, sys
     import numpy as np
     import nwb_ophys as nwb
     from small import small_session
 
     def blocks():
-        for number in range(10_000):
+        for number in range(6):
+            if number == 3:
+                os.kill(os.getpid(), int(sys.argv[3]))
             yield np.zeros(100_000)
-            print(number, flush=True)
-            time.sleep(0.01)
 
     session = small_session() if sys.argv[2] == "authored" else nwb.open(sys.argv[1])
-    session.acquisition.add(nwb.TimeSeries(name="slow", data=blocks(), unit="V", rate=1.0))
+    session.acquisition.add(nwb.TimeSeries(name="much", data=blocks(), unit="V", rate=1.0))
     nwb.write(session, sys.argv[1], overwrite=True, compression=None)
 """
 
@@ -491,19 +466,12 @@ _SLOW = """
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_writer_that_is_killed(path: Path, kind: str, number: signal.Signals) -> None:
     before = path.read_bytes()
-    writer = start(_SLOW, path, kind)
-    assert writer.stdout is not None
-    for _ in range(3):
-        writer.stdout.readline()
-    writer.send_signal(number)
-    try:
-        _, errors = writer.communicate(timeout=60)
-    finally:
-        writer.kill()  # one that goes on after all fills the disk
+    done = run(_KILLED, path, kind, int(number))
+    assert done.returncode == -number, done.stderr
     assert path.read_bytes() == before
     others = [one for one in path.parent.iterdir() if one != path]
     if number == signal.SIGINT:
-        assert "KeyboardInterrupt" in errors
+        assert done.stderr.endswith("\nKeyboardInterrupt\n")
         assert others == []
     else:  # it could not clean up, and what it left is no session
         assert [re.fullmatch(r"\.small\.nwb\.\w+\.tmp", one.name) for one in others] != [None]
@@ -516,28 +484,26 @@ def test_a_writer_that_is_killed(path: Path, kind: str, number: signal.Signals) 
 @POSIX
 def test_readers_see_the_old_file_or_the_new_one(path: Path) -> None:
     code = """
-        import sys
+        import itertools, sys
         import nwb_ophys as nwb
         from small import small_session
-        print("ready", flush=True)
-        for number in range(20):
+        for number in itertools.count():
             session = small_session()
             session.notes = str(number)
             nwb.write(session, sys.argv[1], overwrite=True)
     """
-    writer = start(code, path)
-    assert writer.stdout is not None
-    writer.stdout.readline()
-    seen = 0
-    deadline = time.monotonic() + 60
-    while writer.poll() is None and time.monotonic() < deadline:
-        with h5py.File(path, "r") as file:  # never missing, never half a file
-            assert file["identifier"].asstr()[()] == "m1"
-            np.testing.assert_array_equal(file[f"{MOVIE}/data"], frames())
-        seen += 1
-    _, errors = writer.communicate(timeout=60)
-    assert writer.returncode == 0, errors
-    assert seen
+    versions = set()
+    with start(code, path) as writer:
+        try:
+            while len(versions) < 10:
+                assert writer.poll() is None, writer.communicate()
+                with h5py.File(path, "r") as file:  # never missing, never half a file
+                    assert file["identifier"].asstr()[()] == "m1"
+                    np.testing.assert_array_equal(file[f"{MOVIE}/data"], frames())
+                    if "general/notes" in file:
+                        versions.add(file["general/notes"][()])
+        finally:
+            writer.kill()
 
 
 class Counted(io.BytesIO):

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,39 +16,17 @@ import h5py
 import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t, h5z
-from small import MOVIE, PLANE, SEGMENTATION, TRACES, frames, small_file, small_session
+from scripts import run
+from small import MOVIE, PLANE, SEGMENTATION, TRACES, frames, small_session
 
 import nwb_ophys as nwb
 from nwb_ophys import errors
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_file(tmp_path_factory.mktemp("pristine") / "small.nwb")
-
-
-@pytest.fixture
-def path(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(pristine, tmp_path / "small.nwb"))
 
 
 def edited(path: Path, edit: Callable[[h5py.File], Any]) -> Path:
     with h5py.File(path, "r+") as file:
         edit(file)
     return path
-
-
-def run(code: str, *arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run code in another interpreter, which may be killed or lose its rights."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
-        **options,
-    )
 
 
 def test_every_error_is_also_the_builtin_that_one_would_catch() -> None:

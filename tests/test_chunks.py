@@ -349,26 +349,29 @@ def test_many_threads_and_a_session_that_closes(tmp_path: Path) -> None:
         file.create_dataset("data", data=values, chunks=(3, 50), compression=1)
     source = Source(tmp_path / "file.h5")
     array = LazyArray(node_at(source, "/data"))
-    stop = threading.Event()
+    closed, begun = threading.Event(), threading.Semaphore(0)
 
-    def work(seed: int) -> int:
-        chance, done = random.Random(seed), 0
-        while not stop.is_set() or not done:
-            first = chance.randrange(190)
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        while True:
+            was_closed, first = closed.is_set(), chance.randrange(190)
             try:
                 found = array[first : first + 10]
             except nwb.ClosedError:
-                return done
+                return
+            finally:
+                begun.release()
+            assert not was_closed
             assert np.array_equal(found, values[first : first + 10])
-            done += 1
-        return done
 
     with ThreadPoolExecutor(4) as threads:
         running = [threads.submit(work, seed) for seed in range(4)]
-        threading.Event().wait(0.2)
+        for _ in range(100):
+            begun.acquire(timeout=60)
         source.close()
-        stop.set()
-        assert all(one.result() > 0 for one in running)
+        closed.set()
+        for one in running:
+            one.result()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")

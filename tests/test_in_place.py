@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import h5py
@@ -189,35 +190,24 @@ def test_a_save_under_way_makes_others_wait_and_is_named(path, monkeypatch):
 
 def test_a_save_that_is_killed_leaves_the_old_file_or_the_new_one(path):
     before = path.read_bytes()
-    random = np.random.default_rng(7)
     outcomes = []
-    with nwb.open(path) as session:
-        old_names = set(session.acquisition)
-    for attempt in range(30):
-        with killing.child(killing.save_much, str(path)) as (process, saving):
-            assert saving.wait(30)
-            latest = time.monotonic() + 5
-            # However slow the machine is, some are killed while there is a journal.
-            while attempt % 2 and not journal_path(path).exists() and time.monotonic() < latest:
-                time.sleep(0.0005)
-            time.sleep(random.uniform(0, 0.15))
-            process.kill()
-            process.join()
+    for writes in itertools.count(step=2):
+        code = killing.run(killing.save_much, str(path), writes)
         left = journal_path(path).exists()
         with nwb.open(path) as session:
             is_new = session.session_description == "after"
             assert ("new" in session.acquisition) is is_new
             if is_new:
-                assert session.acquisition["new"].data.shape == (killing.ROWS, 1024)
-                assert int(session.acquisition["new"].data[-1, -1]) == (killing.ROWS << 10) - 1
-            else:
-                assert set(session.acquisition) == old_names
-        if not is_new:
-            assert path.read_bytes() == before
+                np.testing.assert_array_equal(session.acquisition["new"].data, killing.much())
+        assert is_new or path.read_bytes() == before
         outcomes.append((left, is_new))
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
         path.write_bytes(before)
         journal_path(path).unlink(missing_ok=True)
-    assert any(left for left, _ in outcomes), outcomes
+    assert (True, False) in outcomes
+    assert outcomes[-1] == (False, True)
 
 
 # -- parts of arrays ---------------------------------------------------------------------------

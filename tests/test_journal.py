@@ -145,9 +145,7 @@ def test_a_rollback_that_is_interrupted_starts_again(path, monkeypatch):
 
 def interrupted(path):
     """Leave a file as a killed save does; give its bytes and those of its journal."""
-    with killing.child(killing.die_before_commit, str(path)) as (process, _):
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
+    assert killing.run(killing.die_before_commit, str(path)) == -signal.SIGKILL
     return path.read_bytes(), journal_path(path).read_bytes()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from small import MOVIE, PLANE, SEGMENTATION, TRACES, frames, small_file, small_session
+from small import MOVIE, PLANE, SEGMENTATION, TRACES, frames, small_session
 
 import nwb_ophys as nwb
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_file(tmp_path_factory.mktemp("pristine") / "small.nwb")
-
-
-@pytest.fixture
-def path(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(pristine, tmp_path / "small.nwb"))
 
 
 @pytest.fixture

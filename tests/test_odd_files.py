@@ -12,22 +12,12 @@ import h5py
 import numpy as np
 import pytest
 from h5py import h5a, h5d, h5p, h5s, h5t
-from small import MOVIE, PLANE, small_file
+from small import MOVIE, PLANE
 
 import nwb_ophys as nwb
 from nwb_ophys.testing.h5compare import differences
 
 Edit = Callable[[h5py.Group], None]
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_file(tmp_path_factory.mktemp("pristine") / "small.nwb")
-
-
-@pytest.fixture
-def path(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(pristine, tmp_path / "small.nwb"))
 
 
 def odd(path: Path, edit: Edit) -> Path:

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import pickle
 import random
-import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -17,20 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import MOVIE, PLANE, ROIS, SEGMENTATION, TRACES, frames, small_file, small_session
+from small import MOVIE, PLANE, ROIS, SEGMENTATION, TRACES, frames, small_session
 
 import nwb_ophys as nwb
 from nwb_ophys.layout import layout_of
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_file(tmp_path_factory.mktemp("pristine") / "small.nwb")
-
-
-@pytest.fixture
-def path(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(pristine, tmp_path / "small.nwb"))
 
 
 @pytest.fixture(scope="module")
@@ -340,20 +329,30 @@ class TestThreads:
             session = nwb.open(path)
             data = session[MOVIE].data
 
-            def work(seed: int, session: Any = session, data: Any = data) -> None:
-                try:
-                    for _ in range(1000):
+            begun, closed = threading.Event(), threading.Event()
+
+            def work(
+                seed: int,
+                session: Any = session,
+                data: Any = data,
+                begun: threading.Event = begun,
+                closed: threading.Event = closed,
+            ) -> None:
+                while True:
+                    was_closed = closed.is_set()
+                    try:
                         np.testing.assert_array_equal(data[seed], frames()[seed])
+                        begun.set()
                         touch_all(session, seed)
-                except nwb.ClosedError:
-                    return
-                raise AssertionError("it was never closed")
+                    except nwb.ClosedError:
+                        return
+                    assert not was_closed
 
             with ThreadPoolExecutor(4) as executor:
                 futures = [executor.submit(work, seed) for seed in range(4)]
-                while not any(future.running() for future in futures):
-                    pass
+                begun.wait(60)
                 session.close()
+                closed.set()
             for future in futures:
                 future.result()
 

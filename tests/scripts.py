@@ -1,0 +1,33 @@
+"""Code that runs in an interpreter of its own, which may be killed, or lose its rights or room."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+
+def start(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
+    """Start code that may import what these tests do."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        **options,
+    )
+
+
+def run(code: str, *arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run code to its end, or for two minutes: what goes on after all would fill the disk."""
+    with start(code, *arguments, **options) as process:
+        try:
+            out, errors = process.communicate(timeout=120)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
