@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.testing.checks import assert_roundtrip, assert_same, touch
-from nwb_ophys.testing.factories import hand_written_models, make, make_session_with
+from nwb_ophys.testing.factories import hand_written_models, make
 from nwb_ophys.testing.h5compare import differences
 from nwb_ophys.testing.kinds import KINDS, many_series, write_fixture
+from nwb_ophys.testing.placing import make_session_with
 from nwb_ophys.testing.sessions import make_session, record, stamp
 from nwb_ophys.testing.truth import Computed, Truth
 

@@ -15,7 +15,8 @@ from nwb_ophys.dtypes import DTypeSpec
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.storage import Array, Attr, Child
-from nwb_ophys.testing.factories import Factory, hand_written_models, put_into
+from nwb_ophys.testing.factories import Factory, hand_written_models
+from nwb_ophys.testing.placing import put_into
 from nwb_ophys.testing.sessions import start_session
 
 __all__ = ["arrays", "models", "names", "sessions", "texts"]
