@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from nwb_ophys.errors import FileIsFolderError, FileMissingError
-from nwb_ophys.hdf5.editing import recover_file
+from nwb_ophys.hdf5.recovering import recover_file
 
 __all__ = ["recover", "repack"]
 

@@ -17,10 +17,11 @@ from killing import change
 
 import nwb_ophys as nwb
 from nwb_ophys import cli
-from nwb_ophys.hdf5 import editing
-from nwb_ophys.hdf5.journal import MARK, journal_path
+from nwb_ophys.hdf5 import editing, pages
+from nwb_ophys.hdf5.journal import journal_path
+from nwb_ophys.hdf5.locking import FileLock
 from nwb_ophys.hdf5.overlay import BeforeSave
-from nwb_ophys.hdf5.signature import SIGNATURE
+from nwb_ophys.hdf5.signature import JOURNAL_MARK, SIGNATURE
 from nwb_ophys.testing import write_fixture
 
 
@@ -92,14 +93,16 @@ def test_power_that_goes_at_any_time_leaves_the_old_file_or_the_new_one(
     with nwb.open(path, "r+") as session:
         change(session)
         with monkeypatch.context() as patched:
-            patched.setattr(editing, "_ROOM", 3 * 4096)  # so that pages are written in between
+            patched.setattr(pages, "_ROOM", 3 * 4096)  # so that pages are written in between
             recorder = Recorder(patched)
             session.save()
     after = path.read_bytes()
     main = path.stat().st_ino
     operations = recorder.operations
     assert sum(name == "fsync" for name, *_ in operations) > 6
-    marks = [i for i, one in enumerate(operations) if one[0] == "pwrite" and one[2][:3] == MARK]
+    marks = [
+        i for i, one in enumerate(operations) if one[0] == "pwrite" and one[2][:3] == JOURNAL_MARK
+    ]
     operations_to_the_mark = marks[0] + 1
     random = np.random.default_rng(3)
     found = set()
@@ -308,7 +311,7 @@ def test_every_part_of_a_half_saved_file_is_that_of_before(path):
             stream.seek(max(0, int(start) - int(random.integers(9))))
             at = stream.tell()
             assert stream.read(size) == before[at : at + size]
-        edit_waits = editing.FileLock(str(path), write=True)
+        edit_waits = FileLock(str(path), write=True)
         assert not edit_waits.take(str(path))  # nobody puts it back meanwhile
         edit_waits.close()
     assert nwb.recover(path) is True
@@ -499,15 +502,15 @@ def test_ctrl_c_takes_the_save_back(path, monkeypatch):
     before = path.read_bytes()
     session = nwb.open(path, "r+")
     change(session)
-    real = editing._Pages._store
+    real = pages.JournaledPages._store
 
     def store(self, at, view):
         if at > len(before):
-            monkeypatch.setattr(editing._Pages, "_store", real)
+            monkeypatch.setattr(pages.JournaledPages, "_store", real)
             os.kill(os.getpid(), signal.SIGINT)
         real(self, at, view)
 
-    monkeypatch.setattr(editing._Pages, "_store", store)
+    monkeypatch.setattr(pages.JournaledPages, "_store", store)
     with pytest.raises(KeyboardInterrupt):
         session.save()
     assert path.read_bytes() == before

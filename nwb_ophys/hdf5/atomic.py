@@ -16,8 +16,9 @@ from nwb_ophys.errors import (
     FileMissingError,
     FilePermissionError,
 )
+from nwb_ophys.hdf5.syncing import sync_folder
 
-__all__ = ["check_target", "replacing", "sync_folder"]
+__all__ = ["check_target", "replacing"]
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
@@ -111,15 +112,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names of the files in a folder reach the disk."""
-    # Windows cannot open folders, and some network file systems cannot sync them; the rename
-    # itself is then as lasting as the system makes it.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

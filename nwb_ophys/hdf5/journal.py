@@ -19,26 +19,23 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 from nwb_ophys.errors import FileAccessError, FilePermissionError
-from nwb_ophys.hdf5.atomic import sync_folder
-from nwb_ophys.hdf5.signature import EARLY_MARK, JOURNAL_MARK, SIGNATURE, USER_BLOCKS
+from nwb_ophys.hdf5.signature import EARLY_MARK, JOURNAL_MARK, SIGNATURE
+from nwb_ophys.hdf5.syncing import sync, sync_folder, write_all
 
 __all__ = [
+    "LARGEST",
     "Header",
     "Journal",
-    "carried_id",
     "find_journal",
-    "find_signature",
-    "is_early",
     "journal_path",
-    "put_signature_back",
+    "read_header",
     "roll_back",
     "whole_records",
 ]
 
-MARK: Final = JOURNAL_MARK
 VERSION: Final = 1
 _HEADER: Final = 4096
 _SYNCED_AT: Final = _HEADER - 512
@@ -104,62 +101,6 @@ def journal_path(path: str | os.PathLike[str]) -> Path:
     return real.with_name(f"{real.name}-journal")
 
 
-def find_signature(descriptor: int) -> int | None:
-    """Find where the signature of an HDF5 file, or the id in its place, lies."""
-    for offset in USER_BLOCKS:
-        head = os.pread(descriptor, 8, offset)
-        if head == SIGNATURE or head[:3] in (MARK, EARLY_MARK):
-            return offset
-        if len(head) < 8:
-            break
-    return None
-
-
-def carried_id(descriptor: int) -> bytes | None:
-    """Give the journal's id that a file carries; None for a file that is whole."""
-    at = find_signature(descriptor)
-    head = b"" if at is None else os.pread(descriptor, 8, at)
-    return MARK + head[3:] if head[:3] in (MARK, EARLY_MARK) else None
-
-
-def is_early(descriptor: int) -> bool:
-    """Tell whether a save was interrupted before it overwrote anything."""
-    at = find_signature(descriptor)
-    return at is not None and os.pread(descriptor, 3, at) == EARLY_MARK
-
-
-def put_signature_back(descriptor: int) -> None:
-    """Make a file whole that nothing was overwritten in, without its journal.
-
-    What was added at its end remains there, and belongs to nothing.
-    """
-    at = find_signature(descriptor)
-    assert at is not None
-    write_all(descriptor, SIGNATURE, at)
-    sync(descriptor)
-
-
-def sync(descriptor: int) -> None:
-    """Have what was written reach the disk."""
-    try:
-        import fcntl
-
-        full = fcntl.F_FULLFSYNC  # type: ignore[attr-defined,unused-ignore]  # macOS
-    except (ImportError, AttributeError):
-        # Data, and what it takes to find them; when they were changed may follow later.
-        getattr(os, "fdatasync", os.fsync)(descriptor)
-    else:
-        fcntl.fcntl(descriptor, full)
-
-
-def write_all(descriptor: int, data: Any, at: int) -> None:
-    """Write at a position, however often the system writes less than it is given."""
-    view = memoryview(data)
-    done = 0
-    while done < len(view):
-        done += os.pwrite(descriptor, view[done:], at + done)
-
-
 class Journal:
     """A journal that is being written.
 
@@ -181,9 +122,9 @@ class Journal:
     def __init__(self, path: str, descriptor: int, signature_at: int) -> None:
         self.path = journal_path(path)
         status = os.fstat(descriptor)
-        mark = MARK + secrets.token_bytes(5)
+        mark = JOURNAL_MARK + secrets.token_bytes(5)
         while mark == SIGNATURE:  # pragma: no cover  (they differ in the second byte)
-            mark = MARK + secrets.token_bytes(5)
+            mark = JOURNAL_MARK + secrets.token_bytes(5)
         self.header = Header(
             VERSION,
             mark.hex(),
@@ -404,7 +345,7 @@ def roll_back(descriptor: int, journal: Path, file: str) -> None:
         )
     # The id stays in the file to the end, so that all this can be begun again.
     at, mark = header.signature_at, header.mark
-    whole_records(journal, mark, file, needed=os.pread(descriptor, 3, at) == MARK)
+    whole_records(journal, mark, file, needed=os.pread(descriptor, 3, at) == JOURNAL_MARK)
     for offset, data in _records(journal, mark):
         if offset + len(data) > header.size:
             data = data[: header.size - offset]

@@ -53,15 +53,15 @@ def open_path(path: str, file: str) -> tuple[h5py.File, FileLock]:
         lock.close()
     except OSError as error:
         raise opening_error(error, file) from error
-    from nwb_ophys.hdf5.editing import recover_file
+    from nwb_ophys.hdf5.recovering import recover_file
 
     recover_file(path, file)
     return open_path(path, file)
 
 
 def _wait_for_save(lock: FileLock, path: str, file: str) -> None:
-    from nwb_ophys.hdf5.editing import being_saved
     from nwb_ophys.hdf5.journal import journal_path
+    from nwb_ophys.hdf5.recovering import being_saved
 
     if not wait_for(lock.share, WAIT if journal_path(path).exists() else 0):
         raise being_saved(path, file)

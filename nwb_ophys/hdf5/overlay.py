@@ -7,10 +7,10 @@ import os
 from bisect import bisect_right
 from typing import Any
 
-from nwb_ophys.hdf5.editing import being_saved, journal_of
-from nwb_ophys.hdf5.journal import MARK, carried_id, find_signature, read_header, whole_records
+from nwb_ophys.hdf5.journal import read_header, whole_records
 from nwb_ophys.hdf5.locking import WAIT, FileLock, wait_for
-from nwb_ophys.hdf5.signature import SIGNATURE
+from nwb_ophys.hdf5.recovering import being_saved, journal_of
+from nwb_ophys.hdf5.signature import JOURNAL_MARK, SIGNATURE, carried_id, find_signature
 
 __all__ = ["BeforeSave"]
 
@@ -55,7 +55,7 @@ class BeforeSave(io.RawIOBase):
         journal = None if mark is None else journal_of(path, file, mark, descriptor)
         if mark is None or journal is None:
             return  # nothing was overwritten
-        needed = os.pread(descriptor, 3, self._signature_at) == MARK
+        needed = os.pread(descriptor, 3, self._signature_at) == JOURNAL_MARK
         self._pieces = sorted(whole_records(journal, mark, file, needed=needed))
         self._journal = os.open(journal, os.O_RDONLY)
         header = read_header(journal)
