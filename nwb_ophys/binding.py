@@ -50,5 +50,8 @@ class Binding(Protocol):
     def link_names(self, groups: tuple[str, ...]) -> frozenset[str]:
         """Name the members that are links to objects elsewhere."""
 
+    def held_by_link(self, places: tuple[str, ...]) -> str | None:
+        """Give the path that the first link holds, on the way to a member, that leads nowhere."""
+
     def reduce(self) -> tuple[Any, ...]:
         """Tell pickle how to find the object again."""

@@ -172,6 +172,23 @@ class Bound:
         links = group.links.values() if group is not None else ()
         return frozenset(record.name for record in links if record.kind != "hard")
 
+    def held_by_link(self, places: tuple[str, ...]) -> str | None:
+        """Give the path that the first link holds, on the way to a member, that leads nowhere.
+
+        That of another file has the name of the file in front; None where all links lead somewhere.
+        """
+        node = self.node
+        for name in places:
+            record = node.links.get(name)
+            if record is None:
+                return None
+            try:
+                node = node.child(name)
+            except LinkError:
+                held = f"{record.file}:{record.target}" if record.file else record.target
+                return held or None
+        return None
+
     def reduce(self) -> tuple[Any, ...]:
         """Tell pickle how to find the object again.
 

@@ -14,10 +14,13 @@ from nwb_ophys.layout import awaits_names, layout_of, names_of
 from nwb_ophys.storage import Child, Internal
 
 if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
     from nwb_ophys.binding import Binding
     from nwb_ophys.layout import FieldLayout
 
-__all__ = ["ConfiguredBaseModel", "LinkML_Meta"]
+__all__ = ["ConfiguredBaseModel", "LinkML_Meta", "complete"]
 
 
 class LinkML_Meta(BaseModel):  # noqa: N801  (the name that the reference document gives it)
@@ -105,7 +108,7 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         return self
 
     def __init__(self, /, **data: Any) -> None:
-        _complete(type(self))
+        complete(type(self))
         flat = layout_of(type(self)).flat
         if flat and not flat.keys().isdisjoint(data):
             data = self._route(data, flat)
@@ -220,7 +223,7 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         layout = layout_of(type(self))
         flat = layout.flat.get(name)
         if flat is None:
-            _complete(type(self))
+            complete(type(self))
             field = layout.fields.get(name)
             if field is not None and isinstance(field.marker, Child):
                 value = self._replacing(field, value)
@@ -344,6 +347,10 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
     def model_dump(self, *, mode: str = "python", **options: Any) -> dict[str, Any]:
         """Give the fields as plain Python: children as dictionaries, links as paths.
 
+        What a link that leads nowhere stands for is dumped as the path that the link holds; that
+        of another file has the file's name in front, ``file.nwb:/path``. An object reference that
+        leads nowhere is None. ``session.problems`` lists both.
+
         Parameters
         ----------
         mode
@@ -361,6 +368,32 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         import json
 
         return json.dumps(self.model_dump(mode="json", **options), indent=indent)
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Give the JSON schema of what ``model_dump(mode="json")`` gives.
+
+        Arrays are lists within lists, with their axes and dtype in the description; children are
+        objects, collections objects by name, links paths, dates ``date-time``. What a model holds
+        may be of a type that extends the declared one, and has its fields too, so that no schema
+        is closed.
+
+        Parameters
+        ----------
+        args, options
+            Those of pydantic. With ``mode="serialization"`` all fields are required, else those
+            that a constructor requires.
+        """
+        complete(cls)
+        return super().model_json_schema(*args, **options)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: "CoreSchema", handler: "GetJsonSchemaHandler", /
+    ) -> dict[str, Any]:
+        from nwb_ophys.models.json_schema import json_schema_of
+
+        return json_schema_of(cls, core_schema, handler)
 
     def _summary(self) -> str:
         """Say what is in the object, for its repr, without reading an array."""
@@ -381,7 +414,7 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         yield repr(self)
 
 
-def _complete(cls: type[ConfiguredBaseModel]) -> None:
+def complete(cls: type[ConfiguredBaseModel]) -> None:
     """Build the validator of a class, before it is first needed."""
     if not cls.__pydantic_complete__:
         names = names_of(cls)
