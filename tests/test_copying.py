@@ -12,12 +12,8 @@ import pytest
 from h5py import h5a, h5d, h5f, h5g, h5o, h5p, h5s, h5t
 
 from nwb_ophys.errors import DataError, LinkError, MemberNotFoundError
-from nwb_ophys.hdf5.copying import (
-    TreeCopier,
-    access_properties,
-    copy_file,
-    creation_properties,
-)
+from nwb_ophys.hdf5.bytewise import copy_user_block
+from nwb_ophys.hdf5.copying import Transfer, TreeCopier, access_properties, creation_properties
 from nwb_ophys.testing.h5compare import differences
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -25,16 +21,18 @@ Builder = Callable[[h5py.File], None]
 BUILDERS: list[Builder] = []
 
 
-def copied(source: Path, target: Path, **options: Any) -> list[str]:
+def copied(source: Path, target: Path, relocate: Any = None) -> list[str]:
     """Copy a file as a whole, and give the notes."""
     opened = h5f.open(bytes(source), h5f.ACC_RDONLY)
     created = h5f.create(
         bytes(target), h5f.ACC_EXCL, creation_properties(opened), access_properties(opened)
     )
     try:
-        return copy_file(
-            opened, created, source_file=str(source), target_file=str(target), **options
-        )
+        copier = TreeCopier(Transfer(opened, created, str(source), str(target), relocate))
+        copier.copy("/", "/")
+        copier.finish()
+        copy_user_block(str(source), str(target), opened.get_create_plist().get_userblock())
+        return copier.notes
     finally:
         created.close()
         opened.close()
@@ -413,19 +411,16 @@ def test_real_files(file: Path, tmp_path: Path) -> None:
 class Copy:
     """A copier between a file with contents and an empty one."""
 
-    def __init__(self, tmp_path: Path, build: Builder, **options: Any) -> None:
+    def __init__(
+        self, tmp_path: Path, build: Builder, relocate: Any = None, skip: Any = ()
+    ) -> None:
         self.source, self.target = tmp_path / "source.h5", tmp_path / "target.h5"
         with h5py.File(self.source, "w") as f:
             build(f)
         self.a = h5py.File(self.source, "r")
         self.b = h5py.File(self.target, "w")
-        self.copier = TreeCopier(
-            self.a.id,
-            self.b.id,
-            source_file=str(self.source),
-            target_file=str(self.target),
-            **options,
-        )
+        transfer = Transfer(self.a.id, self.b.id, str(self.source), str(self.target), relocate)
+        self.copier = TreeCopier(transfer, skip=skip)
 
     def __enter__(self) -> Copy:
         return self

@@ -1,4 +1,4 @@
-"""Copy whole files to disk, byte by byte, as fast as the disk takes them."""
+"""Copy files byte by byte: whole ones, as fast as the disk takes them, or what precedes HDF5."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from functools import cache
 from typing import Any, Final
 
-__all__ = ["copy_synced"]
+__all__ = ["copy_synced", "copy_user_block"]
 
 _STEP: Final = 1 << 23
 _UNABLE: Final = frozenset(
@@ -41,6 +41,13 @@ def copy_synced(source: str | os.PathLike[str], target: str | os.PathLike[str]) 
         shutil.copyfile(source, target)
     with open(target, "rb+", 0) as new:
         os.fsync(new.fileno())
+
+
+def copy_user_block(source: str, target: str, size: int) -> None:
+    """Copy the bytes before the HDF5 part of a file, which belong to other programs."""
+    if size:
+        with open(source, "rb") as old, open(target, "r+b") as new:
+            new.write(old.read(size))
 
 
 def _copy(source: int, target: int, size: int) -> int:

@@ -11,13 +11,13 @@ import h5py
 from nwb_ophys.authored import Storage, is_stream, plain
 from nwb_ophys.errors import DataError, LinkError, SchemaError, SchemaUpgradeWarning, warn
 from nwb_ophys.hdf5.atomic import replacing
-from nwb_ophys.hdf5.bytewise import copy_synced
+from nwb_ophys.hdf5.bytewise import copy_synced, copy_user_block
 from nwb_ophys.hdf5.copying import (
+    Transfer,
     TreeCopier,
     access_properties,
-    copy_file,
-    copy_user_block,
     creation_properties,
+    relocation_between,
 )
 from nwb_ophys.hdf5.external import external_files
 from nwb_ophys.hdf5.guarding import guarded, made_in_memory
@@ -26,7 +26,7 @@ from nwb_ophys.hdf5.source import Source
 from nwb_ophys.mapper.plan import Plan
 from nwb_ophys.mapper.relinking import find_relinking
 from nwb_ophys.mapper.schema import write_specifications
-from nwb_ophys.mapper.writer import Writer, relocation
+from nwb_ophys.mapper.writer import Writer
 from nwb_ophys.registry import is_generated
 from nwb_ophys.specs import Namespace
 
@@ -68,7 +68,7 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         return
     source = session.source
     source.check_unchanged()
-    relocate = relocation(source.folder, folder)
+    relocate = relocation_between(source.folder, folder)
     if relocate is not None and not _names_files(source):
         relocate = None
     if plan.moves:
@@ -83,14 +83,8 @@ def write_plan(plan: Plan, temporary: Path, target: Path, storage: Storage) -> N
         return
     plist = creation_properties(source.id)
     with guarded(temporary, creation=plist, access=access_properties(source.id)) as file:
-        copier = TreeCopier(
-            source.id,
-            file.id,
-            source_file=source.file,
-            target_file=str(target),
-            relocate=relocate,
-            skip=plan.removed,
-        )
+        transfer = Transfer(source.id, file.id, source.file, str(target), relocate)
+        copier = TreeCopier(transfer, skip=plan.removed)
         copier.copy("/", "/")
         _refuse_dangling(plan, copier)
         copier.paths.update(plan.replaced)
@@ -144,14 +138,9 @@ def repack_file(origin: Path, target: Path, relocate: Any = None) -> None:
     with replacing(target) as temporary, h5py.File(origin, "r") as old:
         plist, access = creation_properties(old.id), access_properties(old.id)
         with guarded(temporary, creation=plist, access=access) as new:
-            copy_file(
-                old.id,
-                new.id,
-                source_file=str(origin),
-                target_file=str(target),
-                relocate=relocate,
-                user_block=False,
-            )
+            copier = TreeCopier(Transfer(old.id, new.id, str(origin), str(target), relocate))
+            copier.copy("/", "/")
+            copier.finish()
         copy_user_block(str(origin), str(temporary), plist.get_userblock())
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,16 +18,15 @@ from nwb_ophys.hdf5.datasets import encode, write_attribute, write_dataset
 from nwb_ophys.hdf5.encoding import write_block
 from nwb_ophys.hdf5.growing import AsArray, fill, holds_references, write_anew, write_pending
 from nwb_ophys.hdf5.guarding import check_write
-from nwb_ophys.hdf5.nodes import Node, root_of
-from nwb_ophys.hdf5.source import Source
+from nwb_ophys.hdf5.nodes import Node
 from nwb_ophys.hdf5.values import encode_text, has_references
 from nwb_ophys.layout import FieldLayout, Layout, layout_of
 from nwb_ophys.mapper.checking import objects_in
+from nwb_ophys.mapper.grafting import copy_grafts, grafts_by_source
 from nwb_ophys.mapper.modified import changed_fields
-from nwb_ophys.mapper.plan import ExternalLink, Graft, Plan, SetField, join
+from nwb_ophys.mapper.plan import ExternalLink, Plan, SetField, join
 from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.models.dataset import DatasetModel
-from nwb_ophys.specs import packed_namespaces
 from nwb_ophys.storage import Array, Attr, Ref, Value
 
 __all__ = ["Writer"]
@@ -87,9 +84,10 @@ class Writer:
             h5o.link(moved[path], self._group(parent or "/"), encode_text(name))
         if plan.session is not None and plan.session.source.lent:
             plan.session.source.place_of = plan.place_of
-        sources = {id(source): source for source in map(_source_of, plan.grafts)}
-        for key, source in sources.items():
-            self._graft(source, [one for one in plan.grafts if id(_source_of(one)) == key])
+        for source, grafts in grafts_by_source(plan):
+            for graft in grafts:
+                self._group(graft.path.rpartition("/")[0] or "/")
+            copy_grafts(plan, source, grafts, self.file, self.folder)
         for path in plan.groups:
             self._group(path)
         for new in plan.new:
@@ -357,102 +355,9 @@ class Writer:
             if stored.get(name) is not value:
                 self._attribute(path, owner, name, value)
 
-    # -- objects of other sessions -------------------------------------------------------------
-
-    def _graft(self, source: Source, grafts: list[Graft]) -> None:
-        """Copy objects of another file, and then what they refer to that is not here yet."""
-        copier = TreeCopier(
-            source.id,
-            self.file.id,
-            source_file=source.file,
-            target_file=self.file.filename,
-            relocate=relocation(source.folder, self.folder),
-        )
-        for graft in grafts:
-            self._group(graft.path.rpartition("/")[0] or "/")
-            copier.copy(graft.model._binding.node.path, graft.path)
-        for namespace in _own_namespaces(source):
-            path = f"/specifications/{namespace}"
-            if encode_text(path) not in self.file.id:
-                copier.copy(path, path)
-        authored = {item.path for item in self.plan.new}
-        missing = copier.outside()
-        while missing.links or missing.references:
-            for path in {**missing.links, **missing.references}:
-                if path in authored:
-                    raise _another(source, path)
-                if encode_text(path) in self.file.id:
-                    self._check_same(source, path)
-                    copier.paths[int(h5o.get_info(h5o.open(source.id, encode_text(path))).addr)] = (
-                        path
-                    )
-                else:
-                    copier.copy(path, path)
-            before, missing = missing, copier.outside()
-            if missing == before:
-                break
-        copier.finish()
-
-    def _check_same(self, source: Any, path: str) -> None:
-        ours, theirs = (
-            dict(h5py.Group(one).attrs if isinstance(one, h5g.GroupID) else h5py.Dataset(one).attrs)
-            for one in (
-                h5o.open(self.file.id, encode_text(path)),
-                h5o.open(source.id, encode_text(path)),
-            )
-        )
-        if ours.get("object_id") != theirs.get("object_id"):
-            raise _another(source, path)
-
 
 def _is_attribute(change: SetField) -> bool:
     return isinstance(change.field.marker, Attr | Ref)
-
-
-def _source_of(graft: Graft) -> Source:
-    source: Source = graft.model._binding.node.source
-    return source
-
-
-def _another(source: Source, path: str) -> SchemaError:
-    return SchemaError(
-        f"an object from {source.file} needs {path}, but another object is there",
-        path=path,
-        hint="rename one of the two",
-    )
-
-
-def relocation(old: str, new: str) -> Any:
-    """Make the function that tells file names from a new folder; None where it is the same.
-
-    A name that leads nowhere is left as it is: it could only be guessed at.
-    """
-    if os.path.realpath(old) == os.path.realpath(new):
-        return None
-
-    def relocate(name: str) -> str:
-        place = os.path.join(old, name)
-        if os.path.isabs(name) or name == "." or not _leads_to_files(place):
-            return name
-        return os.path.relpath(place, new).replace(os.sep, "/")
-
-    return relocate
-
-
-def _leads_to_files(place: str) -> bool:
-    """Tell whether there is a file at a place, or some where virtual datasets number theirs."""
-    parts = re.split(r"%\d*b", place)
-    return os.path.exists(place) or (
-        len(parts) > 1 and next(glob.iglob("*".join(map(glob.escape, parts))), None) is not None
-    )
-
-
-def _own_namespaces(source: Source) -> list[str]:
-    """Name the extensions whose specifications a file carries."""
-    root = root_of(source)
-    if "specifications" not in root.links:
-        return []
-    return [name for name in root.child("specifications").links if name not in packed_namespaces()]
 
 
 def _delete_attribute(owner: Any, name: str) -> None:

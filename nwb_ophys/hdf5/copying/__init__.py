@@ -10,25 +10,23 @@ root group. So a copy is made in steps, each in its module:
    rest piece by piece, with `elements` carried over as they are stored;
 3. `references` writes the references, when it is known where every object went.
 
-What they share is a `transfer`: the two files, and what went where. Names of other files that the
+What they share is a `Transfer`: the two files, and what went where. Names of other files that the
 source holds are changed by a `relocation`.
 """
 
-from nwb_ophys.hdf5.copying.copier import (
-    TreeCopier,
-    copy_attribute_within,
-    copy_file,
-    copy_user_block,
-)
+from nwb_ophys.hdf5.copying.attributes import copy_attribute_within
+from nwb_ophys.hdf5.copying.copier import TreeCopier
 from nwb_ophys.hdf5.copying.properties import access_properties, creation_properties
 from nwb_ophys.hdf5.copying.references import Outside
+from nwb_ophys.hdf5.copying.relocation import relocation_between
+from nwb_ophys.hdf5.copying.transfer import Transfer
 
 __all__ = [
     "Outside",
+    "Transfer",
     "TreeCopier",
     "access_properties",
     "copy_attribute_within",
-    "copy_file",
-    "copy_user_block",
     "creation_properties",
+    "relocation_between",
 ]

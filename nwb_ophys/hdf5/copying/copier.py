@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from functools import cached_property
+from collections.abc import Collection
 from typing import Any
 
 from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5t
 
 from nwb_ophys.errors import LinkError, MemberNotFoundError
+from nwb_ophys.hdf5.copying.attributes import attributes_of, create_like
+from nwb_ophys.hdf5.copying.committed import CommittedTypes
 from nwb_ophys.hdf5.copying.elements import Format
 from nwb_ophys.hdf5.copying.links import Link, resolve
 from nwb_ophys.hdf5.copying.properties import group_properties, link_properties
@@ -20,7 +21,7 @@ from nwb_ophys.hdf5.paths import join
 from nwb_ophys.hdf5.stored import read_stored, stored_chunks, write_stored
 from nwb_ophys.hdf5.values import decode_text, encode_text
 
-__all__ = ["TreeCopier", "copy_attribute_within", "copy_file", "copy_user_block"]
+__all__ = ["TreeCopier"]
 
 
 class TreeCopier:
@@ -28,13 +29,8 @@ class TreeCopier:
 
     Parameters
     ----------
-    source, target
-        The `h5py.h5f.FileID` of both, the target open for writing.
-    source_file, target_file
-        Their names, for error messages.
-    relocate
-        Gives the name to store for a file that an external link, a virtual dataset or external raw
-        storage names. By default, names are kept.
+    transfer
+        The files.
     skip
         Absolute paths in the source whose links are not copied.
 
@@ -47,26 +43,17 @@ class TreeCopier:
         What could not be copied as it was.
     """
 
-    def __init__(
-        self,
-        source: Any,
-        target: Any,
-        *,
-        source_file: str,
-        target_file: str,
-        relocate: Callable[[str], str] | None = None,
-        skip: Collection[str] = (),
-    ) -> None:
-        self._transfer = Transfer(source, target, source_file, target_file, relocate)
-        self.source_file = source_file
-        self.target_file = target_file
-        self.paths = self._transfer.paths
-        self.notes = self._transfer.notes
-        self._source = self._transfer.source
-        self._target = self._transfer.target
-        self._errors = self._transfer.errors
+    def __init__(self, transfer: Transfer, *, skip: Collection[str] = ()) -> None:
+        self._transfer = transfer
+        self.source_file = transfer.source_file
+        self.target_file = transfer.target_file
+        self.paths = transfer.paths
+        self.notes = transfer.notes
+        self._source = transfer.source
+        self._target = transfer.target
+        self._errors = transfer.errors
         self._skip = frozenset(skip)
-        self._types = _SharedTypes(self._target)
+        self._types = CommittedTypes(self._target)
         self._bare = h5p.create(h5p.OBJECT_COPY)
         self._bare.set_copy_object(h5o.COPY_WITHOUT_ATTR_FLAG)
 
@@ -122,7 +109,7 @@ class TreeCopier:
             attribute = h5a.open(h5o.open(self._source, encode_text(source_path)), raw)
             target = h5o.open(self._target, encode_text(target_path))
             kind = attribute.get_type()
-            created = _create_like(attribute, target, raw, self._types.of(kind))
+            created = create_like(attribute, target, raw, self._types.of(kind))
             if holds_references(kind):
                 self._transfer.holders.append(Holder(source_path, target_path, raw))
             else:
@@ -227,48 +214,57 @@ class TreeCopier:
         properties = link_properties(link.charset)
         with self._errors(source_path):
             if item is None:
-                value = self._source.links.get_val(encode_text(source_path))
-                if link.kind == h5l.TYPE_SOFT:
-                    parent.links.create_soft(link.name, value, properties)
-                    self._transfer.soft_links.append((source_path, path))
-                else:
-                    file, target = value
-                    file = self._transfer.relocation.name(file)
-                    parent.links.create_external(link.name, file, target, properties)
-                return None
-            if item.address in self.paths:
+                self._copy_link(link, source_path, parent, path, properties)
+            elif item.address in self.paths:
                 first = encode_text(self.paths[item.address])
                 parent.links.create_hard(link.name, self._target, first, properties)
-                return None
-            if not item.apart:
-                try:
-                    h5o.copy(
-                        self._source, encode_text(item.path), parent, link.name, None, properties
-                    )
-                except HDF5_ERRORS:
-                    if not item.is_group:
-                        raise
-                    # Once more, piece by piece, to find the object that is to blame.
-                else:
-                    self._record_all(item, path)
-                    return None
-            source = h5o.open(self._source, encode_text(item.path))
-            if item.is_group:
-                self._record(item, path)
-                form = group_properties(source, h5p.create(h5p.GROUP_CREATE))
-                return h5g.create(parent, link.name, properties, form)
-            if item.own_data:
-                created = self._create_dataset(item, source, parent, link.name, properties)
-            elif item.address in self._types.made:
-                created = self._types.made[item.address]
-                h5o.link(created, parent, link.name, properties)
-            else:
-                h5o.copy(source, b".", parent, link.name, self._bare, properties)
-                created = h5o.open(parent, link.name)
-                if item.is_type:
-                    self._types.made[item.address] = created
-            self._copy_attributes(item, source, created)
+            elif item.apart or not self._copy_whole(item, parent, link.name, path, properties):
+                return self._create(item, parent, link.name, path, properties)
+        return None
+
+    def _copy_link(
+        self, link: Link, source_path: str, parent: Any, path: str, properties: Any
+    ) -> None:
+        """Copy a soft or external link as that."""
+        value = self._source.links.get_val(encode_text(source_path))
+        if link.kind == h5l.TYPE_SOFT:
+            parent.links.create_soft(link.name, value, properties)
+            self._transfer.soft_links.append((source_path, path))
+        else:
+            file, target = value
+            file = self._transfer.relocation.name(file)
+            parent.links.create_external(link.name, file, target, properties)
+
+    def _copy_whole(self, item: Item, parent: Any, name: bytes, path: str, properties: Any) -> bool:
+        """Leave an object and all below it to H5Ocopy; tell whether it did not fail."""
+        try:
+            h5o.copy(self._source, encode_text(item.path), parent, name, None, properties)
+        except HDF5_ERRORS:
+            if not item.is_group:
+                raise
+            return False  # once more, piece by piece, to find the object that is to blame
+        self._record_all(item, path)
+        return True
+
+    def _create(self, item: Item, parent: Any, name: bytes, path: str, properties: Any) -> Any:
+        """Create an object on its own; return it if it is a group, which is to be filled."""
+        source = h5o.open(self._source, encode_text(item.path))
+        if item.is_group:
             self._record(item, path)
+            form = group_properties(source, h5p.create(h5p.GROUP_CREATE))
+            return h5g.create(parent, name, properties, form)
+        if item.own_data:
+            created = self._create_dataset(item, source, parent, name, properties)
+        elif item.address in self._types.made:
+            created = self._types.made[item.address]
+            h5o.link(created, parent, name, properties)
+        else:
+            h5o.copy(source, b".", parent, name, self._bare, properties)
+            created = h5o.open(parent, name)
+            if item.is_type:
+                self._types.made[item.address] = created
+        self._copy_attributes(item, source, created)
+        self._record(item, path)
         return None
 
     def _create_dataset(
@@ -292,11 +288,11 @@ class TreeCopier:
         return created
 
     def _copy_attributes(self, item: Item, source: Any, target: Any) -> None:
-        for name, charset in _attributes_of(source):
+        for name, charset in attributes_of(source):
             with self._errors(item.path, name):
                 attribute = h5a.open(source, name)
                 type_ = attribute.get_type()
-                created = _create_like(attribute, target, name, self._types.of(type_))
+                created = create_like(attribute, target, name, self._types.of(type_))
                 if name not in item.references:
                     Format.of(type_).copy(attribute, created)
                 if charset != h5t.CSET_ASCII:
@@ -304,109 +300,3 @@ class TreeCopier:
                         f"{Place(item.path, decode_text(name))}: the name of this attribute is no "
                         "longer marked as UTF-8"
                     )
-
-
-def copy_attribute_within(attribute: Any, target: Any, name: str) -> None:
-    """Copy an attribute to another object of its file, or of a copy of that, byte by byte.
-
-    References are places in the file, and so are the same in both.
-    """
-    kind = attribute.get_type()
-    same_file = h5o.get_info(attribute).fileno == h5o.get_info(target).fileno
-    created = _create_like(attribute, target, encode_text(name), kind if same_file else kind.copy())
-    Format.of(kind).copy(attribute, created)
-
-
-def _create_like(attribute: Any, target: Any, name: bytes, kind: Any) -> Any:
-    """Create an attribute of the same shape, in place of one of that name."""
-    if h5a.exists(target, name):
-        h5a.delete(target, name)
-    return h5a.create(target, name, kind, attribute.get_space())
-
-
-class _SharedTypes:
-    """Committed datatypes of the source, each once in the target."""
-
-    def __init__(self, target: Any) -> None:
-        self._target = target
-        self.made: dict[int, Any] = {}
-        """Those of the target, by their addresses in the source."""
-
-    def of(self, type_: Any) -> Any:
-        """Give the datatype to create something with: for a committed one, its copy."""
-        if not type_.committed():
-            return type_
-        address = h5o.get_info(type_).addr
-        if address not in self.made:
-            name = str(len(self.made)).encode()
-            h5o.copy(type_, b".", self._nursery, name)
-            self.made[address] = h5t.open(self._nursery, name)
-        return self.made[address]
-
-    @cached_property
-    def _nursery(self) -> Any:
-        """A group without a name, where datatypes can be committed before they get theirs.
-
-        Those that never do live on without one, as long as something uses them.
-        """
-        return h5g.create(self._target, None)
-
-
-def _attributes_of(opened: Any) -> list[tuple[bytes, int]]:
-    """Names of all attributes and their character sets, in the order of their creation."""
-    attributes: list[tuple[int, bytes, int]] = []
-
-    def add(name: bytes, info: Any) -> None:
-        attributes.append((info.corder if info.corder_valid else 0, name, info.cset))
-
-    h5a.iterate(opened, add, info=True)
-    return [(name, charset) for _, name, charset in sorted(attributes)]
-
-
-# -- whole files ---------------------------------------------------------------------------------
-
-
-def copy_user_block(source_file: str, target_file: str, size: int) -> None:
-    """Copy the bytes before the HDF5 part of a file, which belong to other programs."""
-    if size:
-        with open(source_file, "rb") as source, open(target_file, "r+b") as target:
-            target.write(source.read(size))
-
-
-def copy_file(
-    source: Any,
-    target: Any,
-    *,
-    source_file: str,
-    target_file: str,
-    relocate: Callable[[str], str] | None = None,
-    skip: Collection[str] = (),
-    user_block: bool = True,
-) -> list[str]:
-    """Copy everything in a file to one created with its `creation_properties`.
-
-    Parameters
-    ----------
-    source, target, source_file, target_file, relocate, skip
-        As in `TreeCopier`.
-    user_block
-        Whether the bytes before the HDF5 part are copied; the target must be flushed for that.
-
-    Returns
-    -------
-    list of str
-        What could not be copied as it was.
-    """
-    copier = TreeCopier(
-        source,
-        target,
-        source_file=source_file,
-        target_file=target_file,
-        relocate=relocate,
-        skip=skip,
-    )
-    copier.copy("/", "/")
-    copier.finish()
-    if user_block:
-        copy_user_block(source_file, target_file, source.get_create_plist().get_userblock())
-    return copier.notes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ from h5py import h5d, h5p, h5s
 from nwb_ophys.hdf5.external import external_files
 from nwb_ophys.hdf5.values import encode_text
 
-__all__ = ["Relocation"]
+__all__ = ["Relocation", "relocation_between"]
 
 
 class Relocation:
@@ -82,3 +84,28 @@ def _points_of_one(space: Any) -> int:
         return int(space.get_select_npoints())
     _, _, count, block = space.get_regular_hyperslab()
     return math.prod(n for n in (*count, *block) if n != h5s.UNLIMITED)
+
+
+def relocation_between(old: str, new: str) -> Callable[[str], str] | None:
+    """Make the function that tells file names from a new folder; None where it is the same.
+
+    A name that leads nowhere is left as it is: it could only be guessed at.
+    """
+    if os.path.realpath(old) == os.path.realpath(new):
+        return None
+
+    def relocate(name: str) -> str:
+        place = os.path.join(old, name)
+        if os.path.isabs(name) or name == "." or not _leads_to_files(place):
+            return name
+        return os.path.relpath(place, new).replace(os.sep, "/")
+
+    return relocate
+
+
+def _leads_to_files(place: str) -> bool:
+    """Tell whether there is a file at a place, or some where virtual datasets number theirs."""
+    parts = re.split(r"%\d*b", place)
+    return os.path.exists(place) or (
+        len(parts) > 1 and next(glob.iglob("*".join(map(glob.escape, parts))), None) is not None
+    )

@@ -49,11 +49,12 @@ class Transfer:
     Parameters
     ----------
     source, target
-        The `h5py.h5f.FileID` of both files.
+        The `h5py.h5f.FileID` of both files, the target open for writing.
     source_file, target_file
         Their names, for error messages.
     relocate
-        Gives the name to store for another file; None keeps all.
+        Gives the name to store for a file that an external link, a virtual dataset or external raw
+        storage names; None keeps all.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class Transfer:
         target: Any,
         source_file: str,
         target_file: str,
-        relocate: Callable[[str], str] | None,
+        relocate: Callable[[str], str] | None = None,
     ) -> None:
         self.file = source
         self.source = h5g.open(source, b"/")
