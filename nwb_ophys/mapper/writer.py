@@ -169,18 +169,16 @@ class Writer:
             owner = self._open(path)
         if isinstance(marker, Array):
             self._write(join(path, *field.groups) or "/", field.stored, value, field)
-        elif isinstance(marker, Ref):
-            self._refer_later(path, field.stored, value)
         else:
             self._attribute(path, owner, field.stored, value, field)
 
     def _attribute(
         self, path: str, owner: Any, name: str, value: Any, field: FieldLayout | None = None
     ) -> None:
-        spec = field.marker.dtype if field is not None else "any"  # type: ignore[attr-defined]
         if isinstance(value, ConfiguredBaseModel):
             self._refer_later(path, name, value)
             return
+        spec = field.marker.dtype if field is not None else "any"  # type: ignore[attr-defined]
         try:
             write_attribute(owner, name, value, spec, self._refer)
         except (ValueError, TypeError) as error:
@@ -256,34 +254,38 @@ class Writer:
     def _set_field(self, change: SetField) -> None:
         path, model, field = change
         value = getattr(model, field.name)
-        marker = field.marker
-        layout = layout_of(type(model))
-        if isinstance(marker, (Attr, Ref)):
-            owner_path = path
-            if isinstance(marker, Attr) and marker.of is not None:
-                owner_path = join(path, layout.fields[marker.of].path)
-            owner = self._open(owner_path)
-            if value is None:
-                _delete_attribute(owner, field.stored)
-            elif isinstance(marker, Ref):
-                self._refer_later(path, field.stored, value)
-            else:
-                self._attribute(owner_path, owner, field.stored, value, field)
-        elif isinstance(marker, Array):
-            if value is not None and self._rewrite(
-                join(path, *field.groups), field.stored, value, field
-            ):
-                group = model._binding.group(field.groups)
-                if group is not None and field.stored in group.links:
-                    old = group.child(field.stored)
-                    self._carry_attributes(join(path, field.path), old, model, {})
-                for other in layout.of.get(field.name, ()):
-                    if self._is_written(model, other):
-                        self._write_field(path, None, model, other, layout)
+        if isinstance(field.marker, (Attr, Ref)):
+            self._set_attribute(path, model, field, value)
+        elif isinstance(field.marker, Array):
+            if value is not None:
+                self._set_array(path, model, field, value)
         else:
             parent, _, name = path.rpartition("/")
             if self._rewrite(parent or "/", name, value, field):
-                self._carry_attributes(path, model._binding.node, model, layout.attributes)
+                attributes = layout_of(type(model)).attributes
+                self._carry_attributes(path, model._binding.node, model, attributes)
+
+    def _set_attribute(self, path: str, model: Any, field: FieldLayout, value: Any) -> None:
+        marker, owner_path = field.marker, path
+        if isinstance(marker, Attr) and marker.of is not None:
+            owner_path = join(path, layout_of(type(model)).fields[marker.of].path)
+        owner = self._open(owner_path)
+        if value is None:
+            _delete_attribute(owner, field.stored)
+        else:
+            self._attribute(owner_path, owner, field.stored, value, field)
+
+    def _set_array(self, path: str, model: Any, field: FieldLayout, value: Any) -> None:
+        if not self._rewrite(join(path, *field.groups), field.stored, value, field):
+            return
+        group = model._binding.group(field.groups)
+        if group is not None and field.stored in group.links:
+            old = group.child(field.stored)
+            self._carry_attributes(join(path, field.path), old, model, {})
+        layout = layout_of(type(model))
+        for other in layout.of.get(field.name, ()):
+            if self._is_written(model, other):
+                self._write_field(path, None, model, other, layout)
 
     def _rewrite(self, parent: str, name: str, value: Any, field: FieldLayout) -> bool:
         """Write an array over the one that is there, or anew; tell whether it is anew."""
