@@ -418,5 +418,8 @@ def test_fixtures_are_what_their_script_makes(tmp_path: Path) -> None:
         "versions",
         "__pycache__",
     }
+    # What HDF5 chooses where it is not told was something else in releases before 2.0.
+    chosen = (": times tracked: ", ": allocation time: ") if h5py.version.hdf5_version < "2" else ()
     for path in sorted(FIXTURES.glob("*.nwb")):
-        assert differences(path, tmp_path / path.name) == []
+        found = differences(path, tmp_path / path.name)
+        assert [one for one in found if not any(choice in one for choice in chosen)] == []
