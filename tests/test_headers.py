@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,72 @@ def test_files_that_are_not_on_disk_are_left_to_hdf5(tmp_path: Path) -> None:
         assert Headers(RawFile.of(file.id)).header(h5o.get_info(file.id).addr) == Header()
     image = h5py.h5f.open_file_image(path.read_bytes())
     assert Headers(RawFile.of(image)).header(h5o.get_info(image).addr) == Header()
+
+
+def test_what_h5py_is_writing_is_left_to_hdf5(tmp_path: Path) -> None:
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["value"] = 1.5
+    with (
+        h5py.File(path, "r+", locking=False) as writer,
+        h5py.File(path, "r", locking=False) as reader,
+    ):
+        writer.attrs["value"] = 2.5  # which HDF5 tells both of, and the file only later
+        assert reader.attrs["value"] == 2.5
+        assert RawFile.of(reader.id) is None
+
+
+def hdf5_library() -> ctypes.CDLL:
+    """Find the library that h5py has loaded, to call what h5py does not."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    found = {line.split()[-1] for line in lines if "/libhdf5" in line and "_hl" not in line}
+    if len(found) != 1:
+        pytest.skip("the HDF5 library that h5py uses is not found")
+    return ctypes.CDLL(found.pop())
+
+
+class ImageSettings(ctypes.Structure):
+    _fields_ = (
+        ("version", ctypes.c_int),
+        ("generate_image", ctypes.c_bool),
+        ("save_resize_status", ctypes.c_bool),
+        ("entry_ageout", ctypes.c_int),
+    )
+
+
+@pytest.mark.parametrize("image", [False, True])
+def test_headers_in_an_image_of_the_cache_are_left_to_hdf5(tmp_path: Path, image: bool) -> None:
+    path = tmp_path / "file.h5"
+    settings = {"fs_strategy": "page", "libver": "earliest"}
+    with h5py.File(path, "w", **settings) as file:  # whose superblock has an extension
+        file.attrs["value"] = 1.5
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)
+    if image:
+        set_image = hdf5_library().H5Pset_mdc_image_config
+        set_image.argtypes = (ctypes.c_int64, ctypes.POINTER(ImageSettings))
+        assert set_image(access.id, ctypes.byref(ImageSettings(1, True, False, -1))) == 0
+    with h5py.File(h5py.h5f.open(bytes(path), h5py.h5f.ACC_RDWR, access)) as file:
+        file.attrs["value"] = 2.5
+    assert read(path) == (None if image else {"value": 2.5})
+    with h5py.File(path) as file:
+        assert file.attrs["value"] == 2.5
+
+
+@pytest.mark.parametrize("length", [0, 6, 13])
+def test_text_of_another_length_than_its_place_is_left_to_hdf5(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["text"] = "twelve bytes"
+    whole = path.read_bytes()
+    heap = whole.index(b"GCOL")
+    stored = (12).to_bytes(4, "little") + heap.to_bytes(8, "little")
+    assert whole.count(stored) == 1
+    path.write_bytes(whole.replace(stored, length.to_bytes(4, "little") + stored[4:]))
+    assert read(path) is None
+    with h5py.File(path) as file, pytest.raises(OSError, match="does not match"):
+        file.attrs["text"]
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ __all__ = ["Header", "Headers"]
 _SPACE: Final = 0x01
 _LINK_INFO: Final = 0x02
 _TYPE: Final = 0x03
-_LINK: Final = 0x06
 _LAYOUT: Final = 0x08
 _ATTRIBUTE: Final = 0x0C
 _CONTINUATION: Final = 0x10
@@ -115,10 +114,11 @@ class Headers:
     def __init__(self, raw: RawFile | None) -> None:
         self.raw = raw
         self._heaps: dict[int, dict[int, bytes]] = {}
+        self._are_stored = self._hold()
 
     def header(self, address: int) -> Header:
         """Read the header at an address, as far as it is plain."""
-        if self.raw is None:
+        if not self._are_stored:
             return _NOTHING
         attributes: list[_Place] | None = []
         others: dict[int, _Place | None] = {}
@@ -130,7 +130,7 @@ class Headers:
                     elif attributes is not None:
                         attributes.append(place)
                 else:
-                    others[kind] = None if flags & _SHARED else place
+                    others.setdefault(kind, None if flags & _SHARED else place)
         except _DAMAGE:
             return _NOTHING
         if _ATTRIBUTE_INFO in others:  # they may lie in a heap of their own
@@ -140,7 +140,7 @@ class Headers:
             return _dataset(named, *map(others.get, (_SPACE, _TYPE, _LAYOUT)))
         if _SYMBOLS in others:
             return Header(True, named, table=_table(others[_SYMBOLS]))
-        return Header(True if _LINK in others or _LINK_INFO in others else None, named)
+        return Header(True if _LINK_INFO in others else None, named)
 
     def links(self, header: Header) -> list[LinkRecord] | None:
         """Read the links of a group in the order of their names; None where that is for HDF5."""
@@ -163,6 +163,21 @@ class Headers:
         except _DAMAGE:
             return None
 
+    def _hold(self) -> bool:
+        """Tell whether headers are what lies in the file, which holds no image of HDF5's cache.
+
+        What was written last is in such an image alone. A message tells of it in the extension of
+        the superblock, later in number than those that are read here. (II.A)
+        """
+        try:
+            raw = self._read(0, 28)
+            (extension,) = _HEAP_SIZE(raw, 20)
+            if raw[8] > 1 and extension != _UNDEFINED:
+                list(self._messages(extension))
+        except _DAMAGE:
+            return False
+        return True
+
     def _read(self, address: int, size: int, most: int = _LARGEST, /) -> bytes:
         if size > most or self.raw is None:
             raise NotPlainError
@@ -178,7 +193,7 @@ class Headers:
             raw = self._read(address, end)
         blocks = [(raw, _PREFIX, end)]
         for raw, at, end in blocks:
-            if end > len(raw) or len(blocks) > _MOST_BLOCKS:
+            if end > len(raw):
                 raise NotPlainError
             while at + 8 <= end:
                 kind, size, flags = _MESSAGE(raw, at)
@@ -186,6 +201,8 @@ class Headers:
                 if at + size > end or kind > _LAST:
                     raise NotPlainError
                 if kind == _CONTINUATION:
+                    if len(blocks) > _MOST_BLOCKS:
+                        raise NotPlainError
                     place, length = _PLACE(raw, at)
                     blocks.append((self._read(place, length), 0, length))
                 elif kind:
@@ -211,8 +228,8 @@ class Headers:
         kind = name + (name_size + up & ~up)
         space = kind + (type_size + up & ~up)
         data = space + (space_size + up & ~up)
-        if raw[space + 1] or (raw[space] == 2 and raw[space + 3]):  # an array, or a null dataspace
-            raise NotPlainError
+        if raw[space + 1] or (raw[space] != 1 and raw[space : space + 4 : 3] != b"\2\0"):
+            raise NotPlainError  # an array, or a null dataspace
         text = raw[name : name + name_size].partition(b"\0")[0]
         if _is_text(raw, kind):
             if data + 16 > end:
@@ -221,7 +238,7 @@ class Headers:
         return text, _number(raw, _NUMBERS.get(raw[kind : kind + type_size]), data, end)
 
     def _text(self, size: int, heap: int, index: int) -> str:
-        if not size:
+        if not heap:  # it was never written
             return ""
         objects = self._heaps.get(heap)
         if objects is None:
@@ -229,9 +246,9 @@ class Headers:
                 self._heaps.clear()
             objects = self._heaps[heap] = self._heap(heap)
         text = objects[index]
-        if size > len(text):
+        if size != len(text):
             raise NotPlainError
-        return decode_text(text[:size].partition(b"\0")[0])
+        return decode_text(text.partition(b"\0")[0])
 
     def _heap(self, address: int) -> dict[int, bytes]:
         raw = self._read(address, 4096)

@@ -38,10 +38,13 @@ class RawFile:
     def of(cls, file: h5f.FileID) -> RawFile | None:
         """Give the bytes of an open file; None where they do not lie at the addresses of HDF5.
 
-        So it is for files in memory, file objects and families of files, and on systems without
+        So it is for files in memory, file objects and families of files, for files that h5py has
+        open to write in this process, which HDF5 has changed without them, and on systems without
         positional reads.
         """
         if not hasattr(os, "preadv") or file.get_access_plist().get_driver() != h5fd.SEC2:
+            return None
+        if file.get_intent() != h5f.ACC_RDONLY:
             return None
         creation = file.get_create_plist()
         if creation.get_sizes() != (8, 8):
