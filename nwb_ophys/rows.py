@@ -15,13 +15,14 @@ from nwb_ophys.conforming import as_array
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.layout import layout_of
-from nwb_ophys.models.columns import ElementIdentifiers, VectorData
+from nwb_ophys.models.columns import ElementIdentifiers, VectorData, VectorIndex
+from nwb_ophys.models.table import DynamicTableRegion
 from nwb_ophys.ragged import gathered
 
 if TYPE_CHECKING:
     from nwb_ophys.models.table import DynamicTable
 
-__all__ = ["append_rows", "chosen_rows", "flattened", "take_rows"]
+__all__ = ["append_rows", "chosen_rows", "make_column", "take_rows"]
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T", bound="DynamicTable")
@@ -268,7 +269,63 @@ def _extended(stored: Any, values: Any) -> Array:
 # -- new columns -------------------------------------------------------------------------------
 
 
-def flattened(rows: Any, levels: int, table: str, column: str) -> tuple[Any, list[Array]]:
+def make_column(
+    table: DynamicTable,
+    name: str,
+    data: Any,
+    description: str,
+    index: bool | int | Sequence[int] | None,
+    target: DynamicTable | None,
+) -> VectorData:
+    """Add a column, and its indices, as `DynamicTable.add_column` says."""
+    if name in table.colnames:
+        raise SchemaError("there is a column of that name", path=table.name, field=name)
+    sized = hasattr(data, "__len__")
+    if isinstance(data, (str, bytes)) or not (sized or isinstance(data, Iterable)):
+        raise SchemaError(
+            f"expected one element a row, found {data!r}", path=table.name, field=name
+        )
+    if not sized:
+        data = list(data)
+    offsets: list[Any] = []  # of the rows, then of the elements of rows, and so on
+    if isinstance(index, (int, np.integer)):
+        data, offsets = _flattened(data, int(index), table.name, name)
+    elif index is not None:
+        offsets.append(np.asarray(index))
+    count = len(offsets[0]) if offsets else len(data)
+    if table.id is not None and table.colnames and count != len(table):
+        raise SchemaError(
+            f"the column has {count} rows, but the table has {len(table)}",
+            path=table.name,
+            field=name,
+        )
+    values = {"name": name, "array": data, "description": description}
+    if target is None:
+        column = _put(table, VectorData, values)
+    else:
+        column = _put(table, DynamicTableRegion, {**values, "table": target})
+    pointed = column
+    for ends in reversed(offsets):
+        values = {"name": f"{pointed.name}_index", "array": ends, "target": pointed}
+        values["description"] = f"Index for {pointed.name}"
+        pointed = _put(table, VectorIndex, values)
+    table.colnames = [*table.colnames, name]
+    if table.id is None:
+        table.id = ElementIdentifiers(array=np.arange(count))
+    return column
+
+
+def _put(table: DynamicTable, kind: type[VectorData], values: dict[str, Any]) -> VectorData:
+    """Put a column where the type declares it, as the type that is declared, or else beside."""
+    field = layout_of(type(table)).members.get((), {}).get(values["name"])
+    if field is None:
+        return table.vector_data.add(kind(**values))
+    column: VectorData = field.types[0](**values)
+    setattr(table, field.name, column)
+    return column
+
+
+def _flattened(rows: Any, levels: int, table: str, column: str) -> tuple[Any, list[Array]]:
     """Concatenate rows of a column that is ragged on some levels.
 
     Returns

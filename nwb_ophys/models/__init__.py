@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nwb_ophys.models.images import *  # noqa: F403
     from nwb_ophys.models.imaging import *  # noqa: F403
     from nwb_ophys.models.intervals import *  # noqa: F403
+    from nwb_ophys.models.meanings import *  # noqa: F403
     from nwb_ophys.models.misc import *  # noqa: F403
     from nwb_ophys.models.responses import *  # noqa: F403
     from nwb_ophys.models.segmentation import *  # noqa: F403
@@ -114,6 +115,10 @@ _MODULES = {
         "TimeIntervalsTimeseriesIndex",
         "TimestampVectorData",
     ),
+    "meanings": (
+        "MeaningsTable",
+        "MeaningsTableMeaning",
+    ),
     "misc": (
         "AnnotationSeries",
         "AnnotationSeriesData",
@@ -146,8 +151,6 @@ _MODULES = {
     "table": (
         "DynamicTable",
         "DynamicTableRegion",
-        "MeaningsTable",
-        "MeaningsTableMeaning",
     ),
 }
 HOMES = {name: module for module, names in _MODULES.items() for name in names}

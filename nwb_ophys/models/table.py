@@ -1,7 +1,7 @@
-"""Tables of hdmf-common 1.10.0: rows of named columns, regions of them, what values mean."""
+"""Tables of hdmf-common 1.10.0: rows of named columns, and regions of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -9,20 +9,17 @@ from pydantic import Field
 from nwb_ophys.children import Children
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.layout import layout_of
-from nwb_ophys.models.columns import COLUMN_AXES, ElementIdentifiers, VectorData, VectorIndex
+from nwb_ophys.models.columns import ElementIdentifiers, VectorData, VectorIndex
 from nwb_ophys.models.container import Container
 from nwb_ophys.ragged import RaggedColumn
-from nwb_ophys.storage import Attr, Child, Internal, Members, NDArray, Ref, Value
+from nwb_ophys.storage import Attr, Child, Members, NDArray, Ref, Value
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = [
-    "DynamicTable",
-    "DynamicTableRegion",
-    "MeaningsTable",
-    "MeaningsTableMeaning",
-]
+    from nwb_ophys.models.meanings import MeaningsTable
+
+__all__ = ["DynamicTable", "DynamicTableRegion"]
 
 
 class DynamicTable(Container, schema="hdmf-common"):
@@ -277,38 +274,9 @@ class DynamicTable(Container, schema="hdmf-common"):
         SchemaError
             Where its length is not that of the table, or the name is taken.
         """
-        if name in self.colnames:
-            raise SchemaError("there is a column of that name", path=self.name, field=name)
-        sized = hasattr(data, "__len__")
-        if isinstance(data, (str, bytes)) or not (sized or isinstance(data, Iterable)):
-            raise SchemaError(
-                f"expected one element a row, found {data!r}", path=self.name, field=name
-            )
-        if not sized:
-            data = list(data)
-        offsets: list[Any] = []  # of the rows, then of the elements of rows, and so on
-        if isinstance(index, (int, np.integer)):
-            from nwb_ophys.rows import flattened
+        from nwb_ophys.rows import make_column
 
-            data, offsets = flattened(data, int(index), self.name, name)
-        elif index is not None:
-            offsets.append(np.asarray(index))
-        count = len(offsets[0]) if offsets else len(data)
-        if self.id is not None and self.colnames and count != len(self):
-            raise SchemaError(
-                f"the column has {count} rows, but the table has {len(self)}",
-                path=self.name,
-                field=name,
-            )
-        column = self._put(name, data, description, table)
-        target = column
-        for ends in reversed(offsets):
-            described = f"Index for {target.name}"
-            target = self._put(f"{target.name}_index", ends, described, None, target=target)
-        self.colnames = [*self.colnames, name]
-        if self.id is None:
-            self.id = ElementIdentifiers(array=np.arange(count))
-        return column
+        return make_column(self, name, data, description, index, table)
 
     def add_row(self, *, id: int | None = None, **values: Any) -> None:
         """Append one row; many are appended faster all at once, by `add_rows`.
@@ -351,27 +319,6 @@ class DynamicTable(Container, schema="hdmf-common"):
         from nwb_ophys.rows import append_rows
 
         append_rows(self, columns if rows is None else rows, ids)
-
-    def _put(
-        self,
-        name: str,
-        data: Any,
-        description: str,
-        table: "DynamicTable | None",
-        target: VectorData | None = None,
-    ) -> VectorData:
-        values: dict[str, Any] = {"array": data, "description": description}
-        kind: type[VectorData] = VectorData
-        if table is not None:
-            kind, values["table"] = DynamicTableRegion, table
-        elif target is not None:
-            kind, values["target"] = VectorIndex, target
-        field = layout_of(type(self)).members.get((), {}).get(name)
-        if field is not None:
-            column: VectorData = field.types[0](**{"name": name, **values})
-            setattr(self, field.name, column)
-            return column
-        return self.vector_data.add(kind(name=name, **values))
 
     def create_region(
         self, rows: Any = None, *, name: str = "rois", description: str = "Rows of the table."
@@ -435,39 +382,6 @@ class DynamicTableRegion(VectorData, schema="hdmf-common"):
         if self.table is None:
             return self[:]  # which says what is the matter
         return self.table.to_dataframe(np.asarray(self.array), exclude=exclude)
-
-
-class MeaningsTableMeaning(VectorData, part=True):
-    """The meanings, as text.
-
-    Parameters
-    ----------
-    array
-        (row,), text.
-    """
-
-    name: Annotated[Literal["meaning"], Internal()] = "meaning"
-    array: Annotated[NDArray | None, Value("text", COLUMN_AXES)] = None
-    description: Annotated[str, Attr()] = "The meaning of a value."
-
-
-class MeaningsTable(DynamicTable, schema="hdmf-common"):
-    """What the values of a column of another table mean (hdmf-common 1.10.0).
-
-    Parameters
-    ----------
-    target
-        The column that is explained.
-    value
-        (row,), a value of that column.
-    meaning
-        (row,), its meaning.
-    """
-
-    description: Annotated[str, Attr()] = "The meanings of values."
-    target: Annotated[VectorData | None, Ref()] = None
-    value: Annotated[VectorData | None, Child()] = None
-    meaning: Annotated[MeaningsTableMeaning | None, Child()] = None
 
 
 def _listed(items: Any) -> list[Any]:
