@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -224,3 +226,30 @@ def test_none_is_left_out_at_all_depths() -> None:
     start = datetime(2026, 1, 2, tzinfo=UTC)
     subject = nwb.Subject(date_of_birth=start)
     assert subject.model_dump(mode="json")["date_of_birth"] == start.isoformat()
+
+
+def test_models_within_models_of_others_are_dumped_whole(tmp_path: Path) -> None:
+    with nwb.open(small_file(tmp_path / "a.nwb")) as session:
+
+        class Report(BaseModel):
+            file: nwb.NWBFile
+            series: nwb.TimeSeries
+
+        report = Report(file=session, series=session.acquisition["movie"])
+        assert report.series is session.acquisition["movie"]
+        dump = report.model_dump(mode="json")
+        assert dump["series"] == session.acquisition["movie"].model_dump(mode="json")
+        assert faults(dump, Report) == []
+        assert json.loads(report.model_dump_json()) == json.loads(json.dumps(dump))
+        assert set(report.model_dump(include={"series": {"name"}})["series"]) == {"name"}
+
+
+def test_a_model_is_completed_where_another_one_first_holds_it() -> None:
+    script = (
+        "from pydantic import BaseModel; import nwb_ophys as nwb\n"
+        "class Report(BaseModel):\n"
+        "    file: nwb.NWBFile\n"
+        "print(sorted(Report.model_json_schema()['properties']))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "['file']\n"

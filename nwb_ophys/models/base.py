@@ -3,6 +3,7 @@
 import copy
 import copyreg
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
@@ -14,13 +15,17 @@ from nwb_ophys.layout import awaits_names, layout_of, names_of
 from nwb_ophys.storage import Child, Internal
 
 if TYPE_CHECKING:
-    from pydantic import GetJsonSchemaHandler
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
     from nwb_ophys.binding import Binding
     from nwb_ophys.layout import FieldLayout
 
 __all__ = ["ConfiguredBaseModel", "LinkML_Meta", "complete"]
+
+
+_under_way: ContextVar[Any] = ContextVar("_under_way", default=None)
+"""The class whose validator is being built."""
 
 
 class LinkML_Meta(BaseModel):  # noqa: N801  (the name that the reference document gives it)
@@ -388,6 +393,19 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
         return super().model_json_schema(*args, **options)
 
     @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: "GetCoreSchemaHandler", /
+    ) -> "CoreSchema":
+        from nwb_ophys.models.dumps import WITHIN_OTHERS
+
+        if _under_way.get() is not cls:  # a model of somebody else's that holds this one is made
+            complete(cls)
+        schema = handler(source)
+        own: dict[str, Any] = handler.resolve_ref_schema(schema)  # type: ignore[assignment]
+        own["serialization"] = WITHIN_OTHERS
+        return schema
+
+    @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: "CoreSchema", handler: "GetJsonSchemaHandler", /
     ) -> dict[str, Any]:
@@ -420,7 +438,11 @@ def complete(cls: type[ConfiguredBaseModel]) -> None:
         names = names_of(cls)
         if awaits_names(cls):  # of models that may not be loaded yet
             names |= {name: getattr(models, name) for name in models.HOMES if name not in names}
-        cls.model_rebuild(_types_namespace=names)
+        token = _under_way.set(cls)
+        try:
+            cls.model_rebuild(_types_namespace=names)
+        finally:
+            _under_way.reset(token)
 
 
 def _restore(cls: type[ConfiguredBaseModel]) -> ConfiguredBaseModel:

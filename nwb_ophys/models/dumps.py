@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
+from pydantic_core import core_schema
 
 from nwb_ophys.children import Children, target_of
 from nwb_ophys.errors import LinkError
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.storage import Link
 
-__all__ = ["dumped"]
+__all__ = ["WITHIN_OTHERS", "dumped"]
 
 
 def dumped(model: Any, mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,3 +83,17 @@ def _dumped(value: Any, below: Mapping[str, Any], is_link: bool) -> Any:
     if isinstance(value, (list, tuple)):
         return [_dumped(item, below, True) for item in value]
     return value if isinstance(value, (str, int, float, type(None))) else repr(value)
+
+
+def _within_others(model: Any, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    dump: dict[str, Any] = model.model_dump(
+        mode=info.mode,
+        include=info.include,
+        exclude=info.exclude,
+        exclude_none=info.exclude_none,
+    )
+    return dump
+
+
+WITHIN_OTHERS = core_schema.plain_serializer_function_ser_schema(_within_others, info_arg=True)
+"""How pydantic dumps a model that another one holds, which is not ours."""
