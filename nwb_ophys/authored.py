@@ -241,16 +241,11 @@ def _from_tiff(value: Any) -> Any:
     return np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
 
 
-class _Pages:
-    """A series of images of an open TIFF file, of which only the pages asked for are read."""
+class _Elsewhere:
+    """An array that some other library reads."""
 
-    def __init__(self, series: Any) -> None:
-        self._series = series
-        self.shape: tuple[int, ...] = tuple(series.shape)
-        self.dtype: np.dtype[Any] = np.dtype(series.dtype)
-        inner = series.pages[0].shape if len(series.pages) else ()
-        self._inner = len(inner)
-        self._outer = self.shape[: len(self.shape) - self._inner]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     @property
     def ndim(self) -> int:
@@ -259,10 +254,20 @@ class _Pages:
     def __len__(self) -> int:
         return self.shape[0]
 
+
+class _Pages(_Elsewhere):
+    """A series of images of an open TIFF file, of which only the pages asked for are read."""
+
+    def __init__(self, series: Any) -> None:
+        self._series = series
+        self.shape = tuple(series.shape)
+        self.dtype = np.dtype(series.dtype)
+        inner = series.pages[0].shape if len(series.pages) else ()
+        self._inner = len(inner)
+        self._outer = self.shape[: len(self.shape) - self._inner]
+
     def __getitem__(self, index: Any) -> np.ndarray[Any, Any]:
-        first, rest = index[0] if isinstance(index, tuple) else index, ()
-        if isinstance(index, tuple):
-            rest = index[1:]
+        first, *rest = index if isinstance(index, tuple) else (index,)
         if len(self._outer) == 0 or first is Ellipsis or not isinstance(first, (int, slice)):
             whole: np.ndarray[Any, Any] = self._series.asarray()[index]
             return whole
@@ -286,20 +291,13 @@ class _Pages:
         return array if dtype is None else array.astype(dtype)
 
 
-class _Called:
+class _Called(_Elsewhere):
     """A reader that tells shape and dtype when it is called, as that of ScanImage files does."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
-        self.shape: tuple[int, ...] = tuple(reader.shape())
-        self.dtype: np.dtype[Any] = np.dtype(reader.dtype())
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
+        self.shape = tuple(reader.shape())
+        self.dtype = np.dtype(reader.dtype())
 
     def __getitem__(self, index: Any) -> np.ndarray[Any, Any]:
         if isinstance(index, slice):

@@ -339,8 +339,10 @@ def external_files_hold_the_frames(series: ImageSeries) -> Iterator[Finding]:
 @rule(GroupModel, mend="add what is missing, or delete what is too much")
 def members_are_as_many_as_they_must_be(group: GroupModel) -> Iterator[Finding]:
     """There are as many objects of a type as the schema asks for."""
-    for one, quotas in _quotas_of(group):
-        for (kind, least, most, _), members in quotas:
+    for one in layout_of(type(group)).quotas:
+        counted = _counted(group, one)
+        for kind, least, most, _ in one.marker.quotas:  # type: ignore[attr-defined]
+            members = counted[kind]
             if len(members) < least:
                 wanted = "one" if least == 1 else str(least)
                 found = len(members) or "none"
@@ -353,29 +355,28 @@ def members_are_as_many_as_they_must_be(group: GroupModel) -> Iterator[Finding]:
 @rule(GroupModel)
 def members_are_what_their_place_asks_for(group: GroupModel) -> Iterator[Finding]:
     """Objects are what the schema asks for where they lie, beyond what it asks of their type."""
-    for one, quotas in _quotas_of(group):
-        for quota, members in quotas:
-            if quota.part is None:
-                continue
-            from nwb_ophys.fitting import misfits
+    for one in layout_of(type(group)).quotas:
+        quotas: tuple[Quota, ...] = one.marker.quotas  # type: ignore[attr-defined]
+        asking = {quota.type: quota.part for quota in quotas if quota.part is not None}
+        if not asking:
+            continue
+        from nwb_ophys.fitting import misfits
 
-            for name, member in members.items():
-                for message in misfits(member, quota.part()[0]):
+        counted = _counted(group, one)
+        for kind, part in asking.items():
+            for name, member in counted[kind].items():
+                for message in misfits(member, part()[0]):
                     yield one.name, f"{name!r}, {message}"
 
 
-def _quotas_of(
-    group: GroupModel,
-) -> Iterator[tuple[FieldLayout, list[tuple[Quota, dict[str, Any]]]]]:
-    """Iterate over the collections that have quotas, with the members that count for each."""
-    layout = layout_of(type(group))
-    for one in layout.quotas:
-        quotas: tuple[Quota, ...] = one.marker.quotas  # type: ignore[attr-defined]
-        found: dict[str, dict[str, Any]] = {quota.type: {} for quota in quotas}
-        for collection in layout.collections[one.groups]:
-            for name, member in getattr(group, collection.name).items():
-                types = (getattr(base, "neurodata_type", None) for base in type(member).__mro__)
-                nearest = next((kind for kind in types if kind in found), None)
-                if nearest is not None:
-                    found[nearest][name] = member
-        yield one, [(quota, found[quota.type]) for quota in quotas]
+def _counted(group: GroupModel, one: FieldLayout) -> dict[str, dict[str, Any]]:
+    """Give the members of a collection that count for each of its quotas, by the type of it."""
+    quotas: tuple[Quota, ...] = one.marker.quotas  # type: ignore[attr-defined]
+    found: dict[str, dict[str, Any]] = {quota.type: {} for quota in quotas}
+    for collection in layout_of(type(group)).collections[one.groups]:
+        for name, member in getattr(group, collection.name).items():
+            types = (getattr(base, "neurodata_type", None) for base in type(member).__mro__)
+            nearest = next((kind for kind in types if kind in found), None)
+            if nearest is not None:
+                found[nearest][name] = member
+    return found

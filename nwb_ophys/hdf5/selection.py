@@ -202,31 +202,7 @@ def _plan_any(
     if missing and not ellipses:
         items.append(Ellipsis)
     _check(shape, items, missing)
-
-    runs: list[Run] = []
-    finish: list[Any] = []
-    points: dict[int, Positions] = {}  # positions that an array selects, by axis
-    places: dict[int, int] = {}  # where that array is in `finish`, by axis
-    for item in items:
-        axis = len(runs)
-        if item is Ellipsis:
-            runs += [(0, size, 1) for size in shape[axis : axis + missing]]
-        elif isinstance(item, slice):
-            run, item = _split_slice(item, shape[axis])
-            runs.append(run)
-        elif isinstance(item, int):
-            runs.append((item % shape[axis], 1, 1))
-            item = 0
-        elif isinstance(item, numpy.ndarray) and item.ndim + (item.dtype != bool):
-            # A boolean array stands for the positions of its True elements, an array per axis.
-            parts = item.nonzero() if item.dtype == bool else (item.astype(numpy.intp, copy=False),)
-            for part in parts:
-                points[len(runs)], places[len(runs)] = part, len(finish)
-                runs.append((0, 1, 1))
-                finish.append(part)
-            continue
-        finish.append(item)
-
+    runs, finish, points, places = _split_items(shape, items, missing)
     flags = [item for item in items if isinstance(item, numpy.ndarray) and _axes_of(item) == 0]
     if not all(flags) or not all(part.size for part in points.values()):
         # Arrays broadcast to nothing, and then numpy does not mind what their elements are.
@@ -261,6 +237,48 @@ def _plan_any(
             if all(item is _ALL or item is Ellipsis for item in finish):
                 return Plan(tuple(fetched), blocks, None)
     return Plan(tuple(fetched), blocks, tuple(finish))
+
+
+def _split_items(
+    shape: tuple[int, ...], items: list[Any], missing: int
+) -> tuple[list[Run], list[Any], dict[int, Positions], dict[int, int]]:
+    """Split an index into runs along the axes and what arrays select.
+
+    Returns
+    -------
+    runs
+        What to read along each axis.
+    finish
+        The index into what was read.
+    points
+        By axis, the positions that an array selects.
+    places
+        By axis, where that array is in `finish`.
+    """
+    runs: list[Run] = []
+    finish: list[Any] = []
+    points: dict[int, Positions] = {}
+    places: dict[int, int] = {}
+    for item in items:
+        axis = len(runs)
+        if item is Ellipsis:
+            runs += [(0, size, 1) for size in shape[axis : axis + missing]]
+        elif isinstance(item, slice):
+            run, item = _split_slice(item, shape[axis])
+            runs.append(run)
+        elif isinstance(item, int):
+            runs.append((item % shape[axis], 1, 1))
+            item = 0
+        elif isinstance(item, numpy.ndarray) and item.ndim + (item.dtype != bool):
+            # A boolean array stands for the positions of its True elements, an array per axis.
+            parts = item.nonzero() if item.dtype == bool else (item.astype(numpy.intp, copy=False),)
+            for part in parts:
+                points[len(runs)], places[len(runs)] = part, len(finish)
+                runs.append((0, 1, 1))
+                finish.append(part)
+            continue
+        finish.append(item)
+    return runs, finish, points, places
 
 
 def _plan_points(

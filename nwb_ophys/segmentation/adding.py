@@ -10,9 +10,10 @@ import numpy as np
 from nwb_ophys import models
 from nwb_ophys.errors import SchemaError
 from nwb_ophys.masks.stored import frame_shape
-from nwb_ophys.masks.tables import chosen_kinds, put_flat, responses_of
+from nwb_ophys.masks.tables import chosen_kinds, put_flat
 from nwb_ophys.segmentation.matching import chosen_plane, fitted
 from nwb_ophys.segmentation.result import IMAGE_NAMES, Segmentation
+from nwb_ophys.segmentation.taken import refuse_taken, remove
 
 __all__ = ["CONTAINERS", "DEFAULT_NAME", "add_segmentation", "backgrounds_name"]
 
@@ -88,21 +89,20 @@ def add_segmentation(
     if result.background is not None and len(result.background):
         background = _background(result, plane, name, series, chosen)
         parts += background[1]
+    tables = [table] if background is None else [table, background[0]]
+    refuse_taken(session, module, tables, parts, images, replace)
     home = session.processing.get(module)
-    _refuse_taken(session, home, module, table, background, parts, images, series, replace)
     if home is None:
         home = session.processing.add(
             nwb.ProcessingModule(name=module, description="Optical physiology: segmented cells.")
         )
     if replace:
-        for one in (table.name, *(() if background is None else (background[0].name,))):
-            _remove(home, one)
+        for one in tables:
+            remove(home, one.name)
     holder = home.children.get("ImageSegmentation")
     if holder is None:
         holder = home.children.add(nwb.ImageSegmentation())
-    holder.children.add(table)
-    if background is not None:
-        holder.children.add(background[0])
+    holder.children.add(*tables)
     for container, response in parts:
         there = home.children.get(container.name)
         if there is None:
@@ -267,97 +267,3 @@ def _images(result: Segmentation, name: str) -> Iterator[Any]:
     for z, made in sorted(planes.items()):
         text = "Summary images of the movie" + (f", plane {z}." if volume else ".")
         yield nwb.Images(name=backgrounds_name(name, z), description=text, children=made)
-
-
-# -- what is there already ---------------------------------------------------------------------
-
-
-def _refuse_taken(
-    session: Any,
-    home: Any,
-    module: str,
-    table: Any,
-    background: Any,
-    parts: Sequence[tuple[Any, Any]],
-    images: Sequence[Any],
-    series: str,
-    replace: bool,
-) -> None:
-    """Refuse names that are taken, before anything is added."""
-    if home is None:
-        return
-    file = session._file
-    path = f"/processing/{module}"
-    hint = "choose another name=, or replace=True"
-    mine: list[Any] = []
-    tables = (table,) if background is None else (table, background[0])
-    holder = home.children.get("ImageSegmentation")
-    if holder is not None and not isinstance(holder, nwb.ImageSegmentation):
-        raise SchemaError(
-            f"expected an ImageSegmentation, found {holder!r}",
-            file=file,
-            path=f"{path}/{holder.name}",
-        )
-    for one in tables:
-        there = None if holder is None else holder.children.get(one.name)
-        if holder is None or there is None:
-            continue
-        if not replace:
-            raise SchemaError(
-                f"the name is taken: there is a {type(there).__name__} of {len(there)} ROIs "
-                f"({there.description!r})",
-                file=file,
-                path=f"{path}/{holder.name}/{one.name}",
-                hint=hint,
-            )
-        mine += responses_of(there) if there._binding is not None else _series_of(home, there)
-    for container, response in parts:
-        there = home.children.get(container.name)
-        if there is None:
-            continue
-        if type(there) is not type(container):
-            raise SchemaError(
-                f"expected a {type(container).__name__}, found {there!r}",
-                file=file,
-                path=f"{path}/{container.name}",
-                hint="choose another module=",
-            )
-        found = there.children.get(response.name)
-        if found is not None and found not in mine:
-            raise SchemaError(
-                f"the name is taken: there are traces {found!r}",
-                file=file,
-                path=f"{path}/{container.name}/{response.name}",
-                hint="choose another series= or module=",
-            )
-    for one in images:
-        if one.name in home.children and not replace:
-            raise SchemaError(
-                f"the name is taken: there is {home.children[one.name]!r}",
-                file=file,
-                path=f"{path}/{one.name}",
-                hint=hint,
-            )
-
-
-def _series_of(home: Any, table: Any) -> list[Any]:
-    return [one for one in home.find(nwb.RoiResponseSeries) if one.rois.table is table]
-
-
-def _remove(home: Any, name: str) -> None:
-    """Take a table out of a module, with its traces."""
-    holder = home.children.get("ImageSegmentation")
-    table = None if holder is None else holder.children.get(name)
-    if table is None:
-        return
-    mine = responses_of(table) if table._binding is not None else _series_of(home, table)
-    for container in list(home.children.values()):
-        if not isinstance(container, (nwb.Fluorescence, nwb.DfOverF)):
-            continue
-        gone = [key for key, value in container.children.items() if value in mine]
-        if gone and len(gone) == len(container.children):
-            del home.children[container.name]
-            continue
-        for one in gone:
-            del container.children[one]
-    del holder.children[name]
