@@ -2,9 +2,8 @@
 
 A model's constructor follows from its declarations: its fields, in what they accept rather than
 in what they hold, and the flat names of its parts. An assignment takes what the constructor takes,
-and reading gives what the field holds, so that fields are properties in a stub. Type checkers and
-editors cannot see that, so the wheel carries stubs beside the models, made from the declarations
-when it is built.
+and reading gives what the field holds. Type checkers and editors cannot see that, so the wheel
+carries stubs beside the models, made from the declarations when it is built.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, get_args
 
@@ -25,13 +24,12 @@ from nwb_ophys.models.dataset import DatasetModel
 from nwb_ophys.registry import is_generated
 from nwb_ophys.storage import Child, Link, Members
 
-__all__ = ["NARROWING", "constructor_of", "model_stubs", "property_of", "scalar_of", "stub_of"]
+__all__ = ["NARROWING", "constructor_of", "field_of", "model_stubs", "scalar_of", "stub_of"]
 
 NARROWING = """\
 # Types narrow what they inherit, as the schema language allows.
 # mypy: disable-error-code="assignment,override,misc"
 # pyright: reportIncompatibleVariableOverride=false, reportIncompatibleMethodOverride=false
-# pyright: reportRedeclaration=false, reportGeneralTypeIssues=false, reportAssignmentType=false
 """
 """What a stub says of rules that the schema language does not know."""
 
@@ -111,22 +109,22 @@ def _class(node: ast.ClassDef, cls: type[Any]) -> ast.ClassDef:
             name = ast.unparse(each.target)
             field = layout_of(cls).fields.get(name) if is_model else None
             if field is not None:
-                body.extend(_statements(property_of(field, _held(each.annotation))))
+                body.append(_statement_of(field_of(cls, field, _held(each.annotation))))
             elif not name.startswith("_"):
                 each.value = ast.Constant(...) if each.value is not None else None
                 body.append(each)
         elif isinstance(each, ast.Assign) and not is_model:
             body.append(each)
     if is_model:
-        body.extend(_statements(constructor_of(cls)))
+        body.extend(map(_statement_of, constructor_of(cls)))
     node.body = body or [ast.Expr(ast.Constant(...))]
     # The class keywords are for pydantic's hook at run time.
     node.keywords = []
     return node
 
 
-def _statements(lines: Iterable[str]) -> list[ast.stmt]:
-    return ast.parse("\n".join(lines)).body
+def _statement_of(line: str) -> ast.stmt:
+    return ast.parse(line).body[0]
 
 
 def _held(annotation: ast.expr) -> str:
@@ -152,7 +150,7 @@ def _bodiless(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
 def constructor_of(
     cls: type[ConfiguredBaseModel], names: Mapping[type[Any], str] = _NO_NAMES
 ) -> Iterator[str]:
-    """Iterate over the constructor of a model, and the properties that show fields of its parts.
+    """Iterate over the constructor of a model, and the fields of its parts that it shows.
 
     Parameters
     ----------
@@ -180,17 +178,21 @@ def constructor_of(
     yield f"def __init__(self{taken}) -> None: ..."
     for flat, owner in layout.flat.items():
         part = layout_of(layout.fields[owner].types[0]).fields[flat]
-        both = f"{_accepted(part, names)} | None"
-        yield from _property(flat, both, both)
+        yield f"{flat}: {_accepted(part, names)} | None = ..."
 
 
-def property_of(
-    field: FieldLayout, held: str, names: Mapping[type[Any], str] = _NO_NAMES
-) -> Iterator[str]:
-    """Iterate over the property that shows a field, and takes what the constructor takes for it.
+def field_of(
+    cls: type[ConfiguredBaseModel],
+    field: FieldLayout,
+    held: str,
+    names: Mapping[type[Any], str] = _NO_NAMES,
+) -> str:
+    """Give the annotation of a field, which takes what the constructor takes for it.
 
     Parameters
     ----------
+    cls
+        The model.
     field
         The field.
     held
@@ -199,12 +201,10 @@ def property_of(
         Names of classes in the stub, where they are not their own.
     """
     optional = " | None" if is_optional(field.annotation) else ""
-    return _property(field.name, held, f"{_accepted(field, names)}{optional}")
-
-
-def _property(name: str, held: str, taken: str) -> Iterator[str]:
-    yield f"@property\ndef {name}(self) -> {held}: ..."
-    yield f"@{name}.setter\ndef {name}(self, value: {taken}) -> None: ..."
+    taken = f"{_accepted(field, names)}{optional}"
+    shown = held if held == taken else f"Stored[{held}, {taken}]"
+    required = field.info.is_required() and field.name not in cls.completed
+    return f"{field.name}: {shown}{'' if required else ' = ...'}"
 
 
 def _named(annotation: Any) -> str:

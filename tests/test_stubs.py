@@ -70,11 +70,11 @@ made: nwb.PlaneSegmentation = nwb.PlaneSegmentation.from_masks(
 _ASSIGNED = """
 from collections.abc import Iterator
 from datetime import date
-from typing import assert_type
+from typing import Annotated, assert_type
 
 from nwb_ophys.models.images import ImageSeriesData
 from nwb_ophys.models.series import TimeSeriesData, TimeSeriesStartingTime
-from nwb_ophys.storage import NDArray
+from nwb_ophys.storage import Attr, NDArray
 
 def assigned(
     series: nwb.TimeSeries, images: nwb.ImageSeries, cells: nwb.PlaneSegmentation,
@@ -113,10 +113,19 @@ def assigned(
     cells.colnames = ("pixel_mask",)
     cells.id = range(3)
 
+class GainSeries(nwb.ImageSeries, schema="my-lab"):
+    gain: Annotated[float | None, Attr("float32")] = None
+
+gains = GainSeries(name="g", data=np.zeros((3, 4, 5)), unit="V", rate=1.0, gain=2.0)
+gains.data, gains.gain = [[[1]]], 3.0
+assert_type(gains.data, ImageSeriesData)
+
 """
 
 _REFUSED = [
     "movie.rate = 'x'",
+    "GainSeries(name='g', data=None, gain=2.0)",
+    "GainSeries(name='g', data=[], gian=2.0)",
     "movie.data = None",
     "movie.description = 3",
     "movie.imaging_plane = scope",
@@ -181,8 +190,8 @@ def test_what_constructors_refuse_is_an_error(stubbed: Path) -> None:
 
 
 def test_what_is_not_to_be_assigned_is_an_error(stubbed: Path) -> None:
-    found = _check(stubbed, "\n".join((_GOOD, *_REFUSED, "")))
-    first = len(_GOOD.splitlines()) + 2
+    found = _check(stubbed, "\n".join((_GOOD, _ASSIGNED, *_REFUSED, "")))
+    first = len(_GOOD.splitlines()) + len(_ASSIGNED.splitlines()) + 3
     lines = [int(each.split(":")[1]) for each in found]
     assert sorted(set(lines)) == list(range(first, first + len(_REFUSED))), found
 

@@ -14,7 +14,7 @@ from nwb_ophys.generated.extensions import Extension
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.registry import is_generated
 from nwb_ophys.storage import Child, Link, Members
-from nwb_ophys.stubs import NARROWING, constructor_of, property_of, scalar_of
+from nwb_ophys.stubs import NARROWING, constructor_of, field_of, scalar_of
 
 __all__ = ["extension_stub"]
 
@@ -92,14 +92,10 @@ def _class(cls: type[Any], classes: dict[type[Any], str]) -> Iterator[str]:
     inherited = {name for base in cls.__bases__ for name in layout_of(base).fields}
     for name, field in layout_of(cls).fields.items():
         if name in cls.__annotations__ or name not in inherited:
-            yield from _indented(property_of(field, _held(field, classes), classes))
+            yield f"    {field_of(cls, field, _held(field, classes), classes)}"
     for name in cls.__dict__.get("singles", ()):
         yield f"    {name}: Any"
-    yield from _indented(constructor_of(cls, classes))
-
-
-def _indented(texts: Iterator[str]) -> Iterator[str]:
-    return (f"    {line}" for text in texts for line in text.splitlines())
+    yield from (f"    {line}" for line in constructor_of(cls, classes))
 
 
 def _held(field: FieldLayout, classes: dict[type[Any], str]) -> str:
