@@ -31,3 +31,10 @@ def run(code: str, *arguments: Any, **options: Any) -> subprocess.CompletedProce
             process.kill()
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+def printed(code: str, *arguments: Any) -> str:
+    """Run code that is to end well; give what it printed."""
+    done = run(code, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

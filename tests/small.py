@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 
 import nwb_ophys as nwb
@@ -70,3 +73,10 @@ def small_session() -> nwb.NWBFile:
 
 def small_file(path: Path) -> Path:
     return nwb.write(small_session(), path)
+
+
+def edited(path: Path, edit: Callable[[h5py.File], Any]) -> Path:
+    """Change a file with plain h5py."""
+    with h5py.File(path, "r+") as file:
+        edit(file)
+    return path

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,10 @@ import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t, h5z
 from scripts import run
-from small import MOVIE, PLANE, SEGMENTATION, TRACES, frames, small_session
+from small import MOVIE, PLANE, SEGMENTATION, TRACES, edited, frames, small_session
 
 import nwb_ophys as nwb
 from nwb_ophys import errors
-
-
-def edited(path: Path, edit: Callable[[h5py.File], Any]) -> Path:
-    with h5py.File(path, "r+") as file:
-        edit(file)
-    return path
 
 
 def test_every_error_is_also_the_builtin_that_one_would_catch() -> None:

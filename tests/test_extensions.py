@@ -14,6 +14,7 @@ import numpy as np
 import pynwb
 import pytest
 from nwbinspector import Importance, inspect_nwbfile
+from scripts import printed
 
 import nwb_ophys as nwb
 from nwb_ophys import cli
@@ -207,10 +208,7 @@ def test_sessions_with_them_can_be_copied_and_pickled(odd, odd_session, tmp_path
         "import pickle, sys; s = pickle.load(open(sys.argv[1], 'rb'));"
         "t = s.acquisition['tetrode']; print(type(t).__name__, t.trode_id, t.gain)"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
-    )
-    assert out.stdout.split() == ["TetrodeSeries", "7", "3.0"]
+    assert printed(script, path).split() == ["TetrodeSeries", "7", "3.0"]
 
 
 def test_what_is_authored_must_conform(odd):
@@ -348,8 +346,7 @@ def test_sessions_without_such_types_do_not_build_any():
         " session_start_time=d.datetime.now(d.UTC));"
         "print([one for one in sys.modules if one.startswith('nwb_ophys.generated.')])"
     )
-    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "['nwb_ophys.generated.official']"
+    assert printed(script).strip() == "['nwb_ophys.generated.official']"
 
 
 # -- two versions, and specifications that are broken --------------------------------------------

@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import h5py
@@ -16,6 +14,7 @@ import killing
 import numpy as np
 import pytest
 from pynwb import NWBHDF5IO
+from scripts import start
 
 import nwb_ophys as nwb
 from nwb_ophys.hdf5 import editing
@@ -158,12 +157,8 @@ def test_a_reader_in_another_process_is_named(path):
             print("open", flush=True)
             sys.stdin.read()
     """
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as child:
-        assert child.stdout.readline() == b"open\n"
+    with start(code, stdin=subprocess.PIPE) as child:
+        assert child.stdout.readline() == "open\n"
         with nwb.open(path, "r+") as session:
             session.session_description = "another"
             with pytest.raises(nwb.FileLockedError, match=f"by process .*{child.pid}"):

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from scripts import printed
 from small import MOVIE, SEGMENTATION, TRACES, frames, small_file
 
 import nwb_ophys as nwb
@@ -224,28 +225,18 @@ def test_work_does_not_grow_with_the_file(
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys, nwb_ophys; "
         "print([m for m in ('h5py', 'pynwb', 'hdmf', 'pandas', 'scipy', 'nwb_ophys.checks', "
         "'nwb_ophys.models') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert printed(code) == "[]\n"
 
 
 def test_opening_loads_no_writer(path: Path) -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys, nwb_ophys; s = nwb_ophys.open(sys.argv[1]); s.identifier; "
         "print([m for m in ('nwb_ophys.writing', 'nwb_ophys.checks', 'nwb_ophys.hdf5.copying', "
         "'nwb_ophys.conforming', 'nwb_ophys.specs', 'pandas', 'scipy') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    assert printed(code, path) == "[]\n"

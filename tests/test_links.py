@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from small import MOVIE, PLANE, SEGMENTATION, TRACES, frames, small_session
+from small import MOVIE, PLANE, SEGMENTATION, TRACES, edited, frames, small_session
 
 import nwb_ophys as nwb
 
@@ -21,12 +19,6 @@ def other(tmp_path: Path) -> Path:
     session = small_session()
     session.identifier = "m2"
     return nwb.write(session, tmp_path / "other.nwb")
-
-
-def edited(path: Path, edit: Callable[[h5py.File], Any]) -> Path:
-    with h5py.File(path, "r+") as file:
-        edit(file)
-    return path
 
 
 # -- one model for each object -------------------------------------------------------------------

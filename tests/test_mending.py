@@ -13,7 +13,7 @@ import numpy as np
 import pynwb
 import pytest
 from pynwb.validation import validate
-from versions import FILES, FOLDER, MANIFEST, RELEASES, of_the_day
+from versions import FILES, FOLDER, MANIFEST, RELEASES, read_by_pynwb
 
 import nwb_ophys as nwb
 from nwb_ophys import cli
@@ -48,13 +48,6 @@ def problems(path: Path) -> list[str]:
     with nwb.open(path) as session:
         list(touch(session))
         return [str(one) for one in session.problems]
-
-
-def read_by_pynwb(path: Path) -> dict[str, Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pynwb.NWBHDF5IO(path, "r", load_namespaces=False) as io:
-            return dict(of_the_day.held(io.read(), {}))
 
 
 def faults(path: Path) -> list[Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from scripts import printed
 
 import nwb_ophys as nwb
 from nwb_ophys.cli import main
@@ -233,9 +233,7 @@ _LARGE = """
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in KiB on Linux alone")
 def test_memory_does_not_grow_with_the_movie(tmp_path: Path) -> None:
     path = tmp_path / "large.nwb"
-    command = [sys.executable, "-c", textwrap.dedent(_LARGE), path]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    stored, grown = map(int, done.stdout.split())
+    stored, grown = map(int, printed(_LARGE, path).split())
     assert stored == 900 * 512 * 320 * 2
     assert grown < stored / 3
     truth = Truth(frames=900, width=512, height=320, rois=20)
@@ -407,7 +405,7 @@ def test_names_of_other_files_may_move_with_the_file(tmp_path: Path) -> None:
 
 def test_hypothesis_is_needed_for_strategies_alone() -> None:
     code = "import sys, nwb_ophys.testing; assert 'hypothesis' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    printed(code)
 
 
 def test_fixtures_are_what_their_script_makes(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pynwb
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "versions"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
@@ -28,6 +30,7 @@ __all__ = [
     "contents",
     "of_the_day",
     "planes",
+    "read_by_pynwb",
     "v",
     "writer",
 ]
@@ -212,3 +215,11 @@ def planes(made: tuple[int, ...]) -> dict[str, dict[str, Any]]:
         "plane": told | first | (grid if made >= (1, 3) else {}),
         "deep": told | {"description": "Several planes."} | (manifold if made < (3,) else {}),
     }
+
+
+def read_by_pynwb(path: Path) -> dict[str, Any]:
+    """Read what PyNWB of today makes of a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pynwb.NWBHDF5IO(path, "r", load_namespaces=False) as io:
+            return dict(of_the_day.held(io.read(), {}))
