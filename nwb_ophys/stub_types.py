@@ -11,6 +11,7 @@ import numpy.typing as npt
 from nwb_ophys.storage import NDArray
 
 __all__ = [
+    "DEFAULT",
     "Any",
     "ArrayInput",
     "Iterable",
@@ -24,6 +25,9 @@ __all__ = [
 
 ArrayInput: TypeAlias = "npt.ArrayLike | NDArray | Iterator[Any]"
 """What a constructor takes for an array: an array of any kind, numbers, or a stream of blocks."""
+
+DEFAULT: Any = None
+"""What stands for the defaults of fields: pydantic's plugin for mypy takes ``...`` for none."""
 
 Held = TypeVar("Held", covariant=True)
 Taken = TypeVar("Taken", contravariant=True)

@@ -111,7 +111,7 @@ def _class(node: ast.ClassDef, cls: type[Any]) -> ast.ClassDef:
             if field is not None:
                 body.append(_statement_of(field_of(cls, field, _held(each.annotation))))
             elif not name.startswith("_"):
-                each.value = ast.Constant(...) if each.value is not None else None
+                each.value = ast.Name("DEFAULT") if each.value is not None else None
                 body.append(each)
         elif isinstance(each, ast.Assign) and not is_model:
             body.append(each)
@@ -178,7 +178,7 @@ def constructor_of(
     yield f"def __init__(self{taken}) -> None: ..."
     for flat, owner in layout.flat.items():
         part = layout_of(layout.fields[owner].types[0]).fields[flat]
-        yield f"{flat}: {_accepted(part, names)} | None = ..."
+        yield f"{flat}: {_accepted(part, names)} | None = DEFAULT"
 
 
 def field_of(
@@ -204,7 +204,7 @@ def field_of(
     taken = f"{_accepted(field, names)}{optional}"
     shown = held if held == taken else f"Stored[{held}, {taken}]"
     required = field.info.is_required() and field.name not in cls.completed
-    return f"{field.name}: {shown}{'' if required else ' = ...'}"
+    return f"{field.name}: {shown}{'' if required else ' = DEFAULT'}"
 
 
 def _named(annotation: Any) -> str:
