@@ -156,7 +156,9 @@ def _by_today(session: NWBFile, data: bool) -> Iterator[Problem]:
         if path == _CACHED or path.startswith(f"{_CACHED}/"):
             continue
         yield from _touched(model, path, data)
-        yield from _members(model, path)
+        if model._binding is not None:
+            yield from _strangers(model, path)
+            yield from _members(model, path)
         yield from _identity(model, path, ids)
         yield from _broken(model, path)
     if session._binding is not None:
@@ -225,16 +227,17 @@ def _touched(model: Any, path: str, data: bool) -> Iterator[Problem]:
                 yield _problem(path, name, "type", message)
 
 
-def _members(model: Any, path: str) -> Iterator[Problem]:
-    """Look at what lies in a group, and at attributes, that no declaration names."""
-    if model._binding is None:
-        return
+def _strangers(model: Any, path: str) -> Iterator[Problem]:
+    """Look at attributes that no declaration names."""
     try:
-        strangers = model.attrs
-        for name in strangers:
+        for name in model.attrs:
             yield _problem(path, name, "undeclared", "an attribute of no schema", "hint")
     except NWBError as error:
         yield _problem(path, "", "data", error.message)
+
+
+def _members(model: Any, path: str) -> Iterator[Problem]:
+    """Look at what lies in a group under names that no declaration tells."""
     for field in layout_of(type(model)).fields.values():
         if not isinstance(field.marker, Members):
             continue
@@ -251,19 +254,25 @@ def _members(model: Any, path: str) -> Iterator[Problem]:
             except NWBError:
                 continue  # which is noted
             place = member.hdf5_path or f"{path.rstrip('/')}/{name}"
-            if place == _CACHED:
-                continue
-            if type(member) in (Group, Dataset):
-                kind = "group" if isinstance(member, Group) else "dataset"
-                declared = _typed(field.types)
-                if declared:
-                    message = f"expected {declared}, found a {kind} without a type"
-                    yield _problem(place, "neurodata_type", "type", message, "warning")
-                elif type(model) is not Group:
-                    yield _problem(place, "", "undeclared", f"a {kind} of no schema", "hint")
-            elif field.types and not isinstance(member, field.types):
-                message = f"expected {_typed(field.types)}, found {type(member).__name__}"
-                yield _problem(place, "", "type", message)
+            if place != _CACHED:
+                yield from _member(member, place, field.types, type(model) is not Group)
+
+
+def _member(
+    member: Any, path: str, types: tuple[type[Any], ...], is_specified: bool
+) -> Iterator[Problem]:
+    """Look at whether a member is what it should be, in a group whose type specifies that."""
+    if type(member) in (Group, Dataset):
+        kind = "group" if isinstance(member, Group) else "dataset"
+        declared = _typed(types)
+        if declared:
+            message = f"expected {declared}, found a {kind} without a type"
+            yield _problem(path, "neurodata_type", "type", message, "warning")
+        elif is_specified:
+            yield _problem(path, "", "undeclared", f"a {kind} of no schema", "hint")
+    elif types and not isinstance(member, types):
+        message = f"expected {_typed(types)}, found {type(member).__name__}"
+        yield _problem(path, "", "type", message)
 
 
 def _typed(types: tuple[type[Any], ...]) -> str:

@@ -59,17 +59,21 @@ def gather(table: Any, session: Any, writer: Writer, ndim: int, notes: list[str]
             else:
                 found[called if called not in found else f"{container.name}/{name}"] = array
     for called, stack in planes.items():
-        shapes = {one.shape for one in stack.values()}
-        if len(shapes) == 1:
-            size = shapes.pop()
-            some = next(iter(stack.values()))
-            whole = np.zeros((*size, max(stack) + 1), some.dtype)
-            for plane, one in stack.items():
-                whole[..., plane] = one
+        if len({one.shape for one in stack.values()}) == 1:
+            whole = _stacked(stack)
             found[called] = whole if max(stack) or writer.name == "suite2p" else whole[..., 0]
         else:
             found.update({f"Backgrounds_{plane}/{called}": one for plane, one in stack.items()})
     return found
+
+
+def _stacked(planes: dict[int, Any]) -> Any:
+    """Put images of one shape together, zeros where a plane has none."""
+    some = next(iter(planes.values()))
+    whole = np.zeros((*some.shape, max(planes) + 1), some.dtype)
+    for plane, one in planes.items():
+        whole[..., plane] = one
+    return whole
 
 
 def _module_of(table: Any, session: Any) -> Any:

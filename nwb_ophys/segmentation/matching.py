@@ -149,7 +149,7 @@ def _timed(result: Segmentation, movie: Any) -> Segmentation:
     samples, frames = result.num_samples, movie.num_frames
     if samples is None or not frames or not result.all_traces() or result.timestamps is not None:
         return result
-    clock = _clock(movie, frames)
+    clock = _clock(movie)
     if result.rate is None:
         if samples != frames:
             raise _unlike_length(result, movie, frames)
@@ -169,7 +169,7 @@ def _timed(result: Segmentation, movie: Any) -> Segmentation:
     return result
 
 
-def _clock(movie: Any, frames: int) -> tuple[float, float] | None:
+def _clock(movie: Any) -> tuple[float, float] | None:
     """Tell the rate of a movie, and the time at which it begins; None where nothing tells."""
     if movie.timestamps is not None:
         times = movie.timestamps

@@ -103,11 +103,13 @@ class _Found:
 
     values: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    cells: Any = None
+    """The rows that are cells, where others are components of the background."""
 
 
 def _read(table: Any, session: Any, writer: Writer, axes: str) -> Segmentation:
     found = _Found(notes=[writer.note] if writer.note else [])
-    flat = _masks(table, writer, found)
+    flat = _masks(table, writer)
     count = len(flat)
     order = "xyz"[: flat.ndim]
     series = list(responses_of(table))
@@ -131,7 +133,6 @@ def _read(table: Any, session: Any, writer: Writer, axes: str) -> Segmentation:
     for one in unlike:
         found.notes.append(f"image {one!r} left out: it is {images.pop(one).shape}, not {planar}")
     background = _background(table, session, writer, found, flat, traces, axes)
-    rows = found.values.pop("_rows", None)
     result = Segmentation(
         masks=flat,
         axes=order,
@@ -140,8 +141,8 @@ def _read(table: Any, session: Any, writer: Writer, axes: str) -> Segmentation:
         notes=tuple(found.notes),
         **found.values,
     )
-    if rows is not None:
-        result = result.select(rows)
+    if found.cells is not None:
+        result = result.select(found.cells)
     if background is not None:
         result = result.replace(background=background)
     return result.transposed(axes) if axes != order[: len(axes)] else result
@@ -150,16 +151,13 @@ def _read(table: Any, session: Any, writer: Writer, axes: str) -> Segmentation:
 # -- masks -------------------------------------------------------------------------------------
 
 
-def _masks(table: Any, writer: Writer, found: _Found) -> FlatMasks:
+def _masks(table: Any, writer: Writer) -> FlatMasks:
     """Read the masks, with x first."""
     source = StoredMasks(table)
-    if source.kind == "image":
-        if writer.scrambled:
-            return _unscrambled(np.asarray(source.images()))
-        order = writer.masks + "z"[: len(source.axes) - 2]
-        flat = source.read()
-        return replace(flat, axes=order).transposed("xyz"[: flat.ndim])
-    order = writer.points + "z"[: len(source.axes) - 2]
+    is_image = source.kind == "image"
+    if is_image and writer.scrambled:
+        return _unscrambled(np.asarray(source.images()))
+    order = (writer.masks if is_image else writer.points) + "z"[: len(source.axes) - 2]
     flat = source.read()
     return replace(flat, axes=order).transposed("xyz"[: flat.ndim])
 
@@ -266,9 +264,8 @@ def _background(
     """Tell components of the background from cells: CaImAn's rows, or a table of their own."""
     if writer.scrambled and traces.background is not None:
         rows = traces.background_rows
-        cells = np.setdiff1d(np.arange(len(flat)), rows)
+        found.cells = np.setdiff1d(np.arange(len(flat)), rows)
         found.notes.append(f"{len(rows)} rows are components of the background, kept apart")
-        found.values["_rows"] = cells
         times = {name: found.values.get(name) for name in ("rate", "timestamps")}
         return Segmentation(
             masks=flat.take(rows),
