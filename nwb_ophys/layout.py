@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, ForwardRef, Literal, get_args, get_origin
 
@@ -24,7 +25,7 @@ from nwb_ophys.storage import (
     Value,
 )
 
-__all__ = ["FieldLayout", "Layout", "layout_of"]
+__all__ = ["FieldLayout", "Layout", "complete", "is_under_way", "layout_of"]
 
 
 _IMMUTABLE = (str, int, float, type(None), type(PydanticUndefined))
@@ -232,6 +233,27 @@ def _has_names(annotation: Any) -> bool:
     if get_origin(annotation) is Literal:  # its texts are values
         return False
     return any(_has_names(arg) for arg in get_args(annotation))
+
+
+_building: ContextVar[Any] = ContextVar("_building", default=None)
+
+
+def complete(cls: type[BaseModel]) -> None:
+    """Build the validator of a class, before it is first needed."""
+    if not cls.__pydantic_complete__:
+        names = names_of(cls)
+        if awaits_names(cls):  # of models that may not be loaded yet
+            names |= {name: getattr(models, name) for name in models.HOMES if name not in names}
+        token = _building.set(cls)
+        try:
+            cls.model_rebuild(_types_namespace=names)
+        finally:
+            _building.reset(token)
+
+
+def is_under_way(cls: type[BaseModel]) -> bool:
+    """Tell whether `complete` is at a class just now."""
+    return _building.get() is cls
 
 
 def _compile_field(

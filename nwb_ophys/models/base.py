@@ -3,15 +3,14 @@
 import copy
 import copyreg
 from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from nwb_ophys import models, registry
+from nwb_ophys import registry
 from nwb_ophys.children import Children, target_of
 from nwb_ophys.errors import NWBError, SchemaError
-from nwb_ophys.layout import awaits_names, layout_of, names_of
+from nwb_ophys.layout import complete, is_under_way, layout_of
 from nwb_ophys.storage import Child, Internal
 
 if TYPE_CHECKING:
@@ -21,11 +20,7 @@ if TYPE_CHECKING:
     from nwb_ophys.binding import Binding
     from nwb_ophys.layout import FieldLayout
 
-__all__ = ["ConfiguredBaseModel", "LinkML_Meta", "complete"]
-
-
-_under_way: ContextVar[Any] = ContextVar("_under_way", default=None)
-"""The class whose validator is being built."""
+__all__ = ["ConfiguredBaseModel", "LinkML_Meta"]
 
 
 class LinkML_Meta(BaseModel):  # noqa: N801  (the name that the reference document gives it)
@@ -398,7 +393,7 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
     ) -> "CoreSchema":
         from nwb_ophys.models.dumps import WITHIN_OTHERS
 
-        if _under_way.get() is not cls:  # a model of somebody else's that holds this one is made
+        if not is_under_way(cls):  # a model of somebody else's that holds this one is made
             complete(cls)
         schema = handler(source)
         own: dict[str, Any] = handler.resolve_ref_schema(schema)  # type: ignore[assignment]
@@ -430,19 +425,6 @@ class ConfiguredBaseModel(BaseModel, metaclass=ModelType):
 
     def __rich_repr__(self) -> Iterator[Any]:
         yield repr(self)
-
-
-def complete(cls: type[ConfiguredBaseModel]) -> None:
-    """Build the validator of a class, before it is first needed."""
-    if not cls.__pydantic_complete__:
-        names = names_of(cls)
-        if awaits_names(cls):  # of models that may not be loaded yet
-            names |= {name: getattr(models, name) for name in models.HOMES if name not in names}
-        token = _under_way.set(cls)
-        try:
-            cls.model_rebuild(_types_namespace=names)
-        finally:
-            _under_way.reset(token)
 
 
 def _restore(cls: type[ConfiguredBaseModel]) -> ConfiguredBaseModel:

@@ -11,8 +11,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from nwb_ophys.annotations import is_optional
 from nwb_ophys.dtypes import Dims, DTypeSpec, describe
-from nwb_ophys.layout import FieldLayout, layout_of
-from nwb_ophys.models.base import ConfiguredBaseModel, complete
+from nwb_ophys.layout import FieldLayout, complete, layout_of
+from nwb_ophys.models.base import ConfiguredBaseModel
 from nwb_ophys.storage import Child, Link, Members
 
 __all__ = ["json_schema_of"]
