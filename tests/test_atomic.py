@@ -360,6 +360,22 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(
         assert session.identifier == "m1"
 
 
+def test_an_interrupt_while_the_new_file_is_made(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = os.open
+
+    def interrupted(*arguments: Any) -> int:
+        os.close(made(*arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(target):
+        pass
+    assert list(target.parent.iterdir()) == [target]
+    assert target.read_bytes() == OLD
+
+
 def test_many_writers_of_one_file_do_not_meet(target: Path) -> None:
     with replacing(target) as first, replacing(target) as second:
         assert first != second

@@ -74,24 +74,27 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        _create(temporary, target)
+        yield temporary
+        _take_over_mode(target, temporary)
+        _sync(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):  # where there is none, or none could be made
+            os.unlink(temporary)
+        raise
+    sync_folder(target.parent)
+
+
+def _create(temporary: Path, target: Path) -> None:
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except PermissionError as error:
         raise FilePermissionError(
             "the folder may not be written to", file=target, hint="choose another folder"
         ) from error
     except OSError as error:
         raise FileAccessError(f"the folder cannot be written to: {error}", file=target) from error
-    os.close(descriptor)
-    try:
-        yield temporary
-        _take_over_mode(target, temporary)
-        _sync(temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    sync_folder(target.parent)
 
 
 def _take_over_mode(target: Path, temporary: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import h5py
 import numpy as np
 
 from nwb_ophys.authored import Storage, is_stream
 from nwb_ophys.errors import MemberNotFoundError, SchemaError
 from nwb_ophys.hdf5.arrays import LazyArray
 from nwb_ophys.hdf5.growing import takes_pending
-from nwb_ophys.hdf5.nodes import node_at
+from nwb_ophys.hdf5.nodes import Node, node_at
 from nwb_ophys.layout import FieldLayout, layout_of
 from nwb_ophys.mapper.checking import check_names, check_rules, check_targets
 from nwb_ophys.mapper.modified import changed_fields, collections_of, is_changed, same_attributes
@@ -97,7 +98,7 @@ def _goes_with_another(plan: Plan, path: str) -> bool:
     return any(plan.removed.get("/".join(parents[:n])) for n in range(2, len(parents) + 1))
 
 
-def _remove_member(plan: Plan, model: Any, one: FieldLayout, group: Any) -> None:
+def _remove_member(plan: Plan, model: Any, one: FieldLayout, group: Node) -> None:
     path = join(model.hdf5_path, one.path)
     record = group.links[one.stored]
     if isinstance(one.marker, Array) and record.kind == "hard":
@@ -126,10 +127,8 @@ def _bound_at(model: Any, one: FieldLayout, name: str) -> Any:
     return model._binding.session.model_of(group.child(name))
 
 
-def _fits_in_place(node: Any, value: Any) -> bool:
+def _fits_in_place(node: Node, value: Any) -> bool:
     """Tell whether a value can be written over the one that is there, in the same dataset."""
-    import h5py
-
     if isinstance(value, LazyArray) and value.handle is node:
         return takes_pending(value)
     shape = LazyArray(node).shape
