@@ -193,7 +193,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[h5py.Fil
     file.close()
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(data=st.data())
 def test_every_index_gives_what_numpy_gives(
     library: tuple[h5py.File, dict[str, Any]], data: st.DataObject

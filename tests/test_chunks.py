@@ -127,7 +127,7 @@ def check_index(array: LazyArray, values: np.ndarray, index: Any) -> None:
         assert np.array_equal(found, wanted)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_every_index(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=3).map(tuple))
@@ -191,7 +191,7 @@ def test_kinds_of_files(tmp_path: Path, options: dict[str, Any]) -> None:
             assert np.array_equal(array[...], values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_contiguous_data(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple))

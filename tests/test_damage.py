@@ -153,7 +153,7 @@ _FUZZ = """
                 damaged[at] = chance.randrange(256)
         with open(sys.argv[1] + ".damaged", "wb") as file:
             file.write(damaged)
-        signal.alarm(30)
+        signal.setitimer(signal.ITIMER_PROF, 30)  # of work, however busy others are
         attempt(lambda: touch(sys.argv[1] + ".damaged"))
     print("done")
 """

@@ -18,7 +18,7 @@ from nwb_ophys.errors import SchemaError
 from nwb_ophys.masks import FlatMasks, Masks, parse_masks
 from tests.small import HEIGHT, SEGMENTATION, WIDTH, small_file, small_session
 
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=60)
 
 SHAPES = ((7, 4), (3, 11), (5, 4, 3))
 

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pynwb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from judges import same, stored, unlike, wrong_values
 from nwbinspector import Importance, inspect_nwbfile
@@ -62,12 +62,7 @@ def test_all_cases_are_among_the_fixtures() -> None:
 
 
 def examples(count: int) -> Any:
-    ignored = [
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.function_scoped_fixture,
-    ]
-    return settings(max_examples=count, deadline=None, suppress_health_check=ignored)
+    return settings(max_examples=count)
 
 
 @pytest.mark.parametrize(

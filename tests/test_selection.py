@@ -49,7 +49,7 @@ def same(got: Any, wanted: Any) -> bool:
 shapes = st.lists(st.sampled_from([0, 1, 2, 3, 5, 7, 11]), max_size=4).map(tuple)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(data=st.data(), shape=shapes, strides=st.booleans(), pointwise=st.booleans())
 def test_every_index_gives_what_numpy_gives(
     data: st.DataObject, shape: tuple[int, ...], strides: bool, pointwise: bool

@@ -58,7 +58,7 @@ def outcome(work: Any) -> Any:
             return type(error)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(data=st.data())
 def test_reductions_are_those_of_numpy(stored: dict[str, Any], data: st.DataObject) -> None:
     array, values = stored[data.draw(st.sampled_from(list(stored)))]

@@ -10,7 +10,7 @@ import h5py
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from small import small_session
@@ -23,9 +23,7 @@ from nwb_ophys.hdf5.pipelines import available_compressions
 
 DTYPES = ["i1", "u2", "<i2", ">i2", "i4", "u8", "f2", "f4", ">f8", "?"]
 HERE = "/acquisition/series/data"
-SETTINGS = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SETTINGS = settings(max_examples=40)
 
 
 def series(data: Any, **fields: Any) -> nwb.NWBFile:

@@ -72,26 +72,28 @@ class Turns:
 
     def ready(self, turn: int, offset: tuple[int, ...], encoded: Any) -> None:
         """Take an encoded chunk, and store all those whose turn it is."""
-        with self._changed:
-            self._waiting[turn] = (offset, encoded)
-            if self._storing:
-                return  # that thread goes on with it
-            self._storing = True
-        while True:
+        mine = False
+        try:
             with self._changed:
-                chunk = None if self.ended else self._waiting.pop(self._due, None)
-                if chunk is None:
-                    self._storing = False
-                    self._changed.notify_all()
-                    return
-                self._due += 1
-            try:
+                self._waiting[turn] = (offset, encoded)
+                if self._storing:
+                    return  # that thread goes on with it
+                mine = self._storing = True
+            while True:
+                with self._changed:
+                    chunk = None if self.ended else self._waiting.pop(self._due, None)
+                    if chunk is None:
+                        self._storing = mine = False
+                        self._changed.notify_all()
+                        return
+                    self._due += 1
                 write_stored(self._dataset, *chunk)
-            except BaseException:
+                with self._changed:
+                    self._stored += 1
+                    self._changed.notify_all()
+        except BaseException:
+            if mine:  # an interrupt, too, may come anywhere, and `end` would wait for ever
                 with self._changed:
                     self._storing = False
                     self._changed.notify_all()
-                raise
-            with self._changed:
-                self._stored += 1
-                self._changed.notify_all()
+            raise
