@@ -20,7 +20,7 @@ from scripts import printed, run
 from test_writing_arrays import movie, noise, same, series, written
 
 import nwb_ophys as nwb
-from nwb_ophys.hdf5 import blocks
+from nwb_ophys.hdf5 import blocks, turns
 from nwb_ophys.testing import make_session
 
 MOVIE = noise("i2", (37, 24, 18))
@@ -338,6 +338,42 @@ def test_several_sessions_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+@pytest.mark.parametrize("step", ["before a chunk is stored", "while", "after"])
+def test_an_interrupt_of_storing_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def interrupted(*_: Any) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    mine = turns.Turns(object())
+    stored: list[Any] = []
+    monkeypatch.setattr(turns, "write_stored", lambda *chunk: stored.append(chunk))
+    if step == "before a chunk is stored":
+        monkeypatch.setattr(mine, "_waiting", Interrupting(interrupted))
+    elif step == "while":
+        monkeypatch.setattr(turns, "write_stored", interrupted)
+    else:
+        monkeypatch.setattr(mine._changed, "notify_all", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mine.ready(mine.next(), (0,), b"")
+    assert len(stored) == (step == "after")
+    end = threading.Thread(target=mine.end, daemon=True)
+    end.start()
+    end.join(30)
+    assert not end.is_alive()
+
+
+class Interrupting(dict[int, Any]):
+    """What waits for its turn, and is interrupted when it is taken."""
+
+    def __init__(self, interrupted: Callable[[], None]) -> None:
+        self.interrupted = interrupted
+
+    def pop(self, *_: Any) -> Any:
+        self.interrupted()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")

@@ -28,7 +28,9 @@ class Turns:
         self._due = 0
         self._stored = 0
         self._waiting: dict[int, tuple[tuple[int, ...], Any]] = {}
-        self._changed = threading.Condition(threading.Lock())
+        # Held by itself: to enter a condition is Python, and an interrupt there leaves it held.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._storing = False
         self._failure: BaseException | None = None
 
@@ -43,14 +45,14 @@ class Turns:
 
     def fail(self, error: BaseException) -> None:
         """Keep what went wrong; nothing is stored after it."""
-        with self._changed:
+        with self._lock:
             self._failure = self._failure or error
             self.ended = True
             self._changed.notify_all()
 
     def wait_for(self, turn: int) -> None:
         """Wait until a chunk is stored, or raise what went wrong."""
-        with self._changed:
+        with self._lock:
             while self._stored <= turn and self._failure is None:
                 self._changed.wait()
         self.check()
@@ -61,7 +63,7 @@ class Turns:
         interrupt: KeyboardInterrupt | None = None
         while self._storing:  # the dataset must not be closed before
             try:
-                with self._changed:
+                with self._lock:
                     while self._storing:
                         self._changed.wait()
             except KeyboardInterrupt as error:
@@ -74,13 +76,13 @@ class Turns:
         """Take an encoded chunk, and store all those whose turn it is."""
         mine = False
         try:
-            with self._changed:
+            with self._lock:
                 self._waiting[turn] = (offset, encoded)
                 if self._storing:
                     return  # that thread goes on with it
                 mine = self._storing = True
             while True:
-                with self._changed:
+                with self._lock:
                     chunk = None if self.ended else self._waiting.pop(self._due, None)
                     if chunk is None:
                         self._storing = mine = False
@@ -88,12 +90,12 @@ class Turns:
                         return
                     self._due += 1
                 write_stored(self._dataset, *chunk)
-                with self._changed:
+                with self._lock:
                     self._stored += 1
                     self._changed.notify_all()
         except BaseException:
             if mine:  # an interrupt, too, may come anywhere, and `end` would wait for ever
-                with self._changed:
+                with self._lock:
                     self._storing = False
                     self._changed.notify_all()
             raise
