@@ -346,6 +346,50 @@ def test_what_is_written_anew_to_grow_stays_as_it_was_stored(path):
         assert plain.chunks == chunks_to_grow((102, 6), 4, ("num_times", "num_channels"))
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("fate", ["deleted", "renamed", "exchanged", "assigned"])
+def test_what_would_grow_is_still_deleted_renamed_and_exchanged(path, fate, in_place):
+    with nwb.open(path, "r+") as session:
+        session.scratch.add(nwb.ScratchData(name="kept", notes="old", array=np.arange(4.0)))
+        session.acquisition.add(series(length=4))
+        session.save()
+        kept, extra = session.scratch["kept"], session.acquisition["extra"]
+        kept.array.append([7.0, 8.0])  # stored in one piece, so that it is to be made anew
+        extra.data.append([7.0, 8.0])
+        if fate == "renamed":
+            kept.name, extra.name = "other", "more"
+        elif fate == "assigned":
+            kept.array, extra.data = np.arange(3.0), np.arange(3.0)
+        else:
+            del session.scratch["kept"], session.acquisition["extra"]
+        if fate == "exchanged":
+            session.scratch.add(nwb.ScratchData(name="kept", notes="new", array=np.arange(2.0)))
+            session.acquisition.add(series(length=2))
+        if in_place:
+            session.save()
+        else:
+            nwb.write(session, path, overwrite=True)
+    grown = [0, 1, 2, 3, 7, 8]
+    expected = {
+        "deleted": {},
+        "renamed": {"scratch/other": grown, "acquisition/more/data": grown},
+        "exchanged": {"scratch/kept": [0, 1], "acquisition/extra/data": [0, 1]},
+        "assigned": {"scratch/kept": [0, 1, 2], "acquisition/extra/data": [0, 1, 2]},
+    }[fate]
+    with h5py.File(path) as file:
+        places = (
+            "scratch/kept",
+            "scratch/other",
+            "acquisition/extra/data",
+            "acquisition/more/data",
+        )
+        found = {name: file[name][()].tolist() for name in places if name in file}
+        assert found == expected
+        for name in found:
+            if name.startswith("scratch"):
+                assert file[name].attrs["notes"] == ("new" if fate == "exchanged" else "old")
+
+
 def test_few_rows_that_grow_take_little_room(path):
     with nwb.open(path, "r+") as session:
         table = nwb.DynamicTable(name="table", description="d")

@@ -44,6 +44,8 @@ def make_plan(root: NWBFile) -> Plan:
         for model in plan.session.loaded(plan.session.source):
             _find_removals(plan, model)
         find_moves(plan)
+        for model in plan.session.loaded(plan.session.source):
+            _find_replacement(plan, model)
         for path in [one for one in plan.removed if _goes_with_another(plan, one)]:
             del plan.removed[path]
         changed = []
@@ -85,11 +87,19 @@ def _find_removals(plan: Plan, model: Any) -> None:
             group = model._binding.group(one.groups)
             if group is not None and one.stored in group.links:
                 _remove_member(plan, model, one, group)
-        elif isinstance(one.marker, Value):
-            node = model._binding.node
-            if not _fits_in_place(node, model.__dict__[one.name]):
-                plan.removed[node.path] = True
-                plan.replaced[node.address] = node.path
+
+
+def _find_replacement(plan: Plan, model: Any) -> None:
+    """Find whether a dataset is to be made anew, which is in the file still."""
+    node = model._binding.node
+    for one in changed_fields(model):
+        if (
+            isinstance(one.marker, Value)
+            and not plan.is_removed(node.path)
+            and not _fits_in_place(node, model.__dict__[one.name])
+        ):
+            plan.removed[node.path] = True
+            plan.replaced[node.address] = node.path
 
 
 def _goes_with_another(plan: Plan, path: str) -> bool:

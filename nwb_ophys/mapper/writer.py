@@ -77,9 +77,11 @@ class Writer:
         """
         plan = self.plan
         moved = {path: self._open(path) for path in plan.moves}
-        for path in (*plan.removed, *plan.moves):
+        for path in {**plan.removed, **plan.moves}:
             self._unlink(path)
         for path, target in sorted(plan.moves.items(), key=lambda move: move[1].count("/")):
+            if path in plan.removed:  # it is made anew there
+                continue
             parent, _, name = target.rpartition("/")
             h5o.link(moved[path], self._group(parent or "/"), encode_text(name))
         if plan.session is not None and plan.session.source.lent:
