@@ -269,6 +269,63 @@ def test_damage_in_a_tree_of_members_is_left_to_hdf5(
         assert headers.links(headers.header(address)) is None
 
 
+def messages(whole: bytes, address: int) -> dict[int, int]:
+    """Say where the messages of a header begin, by what they tell."""
+    found, at = {}, address + 16
+    end = at + int.from_bytes(whole[address + 8 : address + 12], "little")
+    while at < end:
+        found[int.from_bytes(whole[at : at + 2], "little")] = at
+        at += 8 + int.from_bytes(whole[at + 2 : at + 4], "little")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [(0x05, 0x02), (0x05, 0x11), (0x01, 0x00), (0x03, 0x00)],
+    ids=["fill-to-links", "fill-to-members", "no-shape", "no-type"],
+)
+def test_what_kind_of_object_a_damaged_header_has_is_left_to_hdf5(
+    tmp_path: Path, kind: int, other: int
+) -> None:
+    path = structured(tmp_path / "file.h5", libver="earliest")
+    with h5py.File(path) as file:
+        address = h5o.get_info(file["array"].id).addr
+    whole = bytearray(path.read_bytes())
+    whole[messages(whole, address)[kind]] = other
+    path.write_bytes(whole)
+    with h5py.File(path) as file:
+        assert Headers(RawFile.of(file.id)).header(address) == Header(None, {})
+
+
+def test_a_header_without_all_its_messages_is_left_to_hdf5(tmp_path: Path) -> None:
+    path = structured(tmp_path / "file.h5", libver="earliest")
+    with h5py.File(path) as file:
+        address = h5o.get_info(file["array"].id).addr
+    whole = bytearray(path.read_bytes())
+    last = max(messages(whole, address).values())
+    whole[address + 8 : address + 12] = (last - address - 16).to_bytes(4, "little")
+    path.write_bytes(whole)
+    with h5py.File(path) as file:
+        assert Headers(RawFile.of(file.id)).header(address) == Header()
+
+
+def test_members_out_of_order_are_left_to_hdf5(tmp_path: Path) -> None:
+    path = structured(tmp_path / "file.h5", libver="earliest")
+    path.write_bytes(path.read_bytes().replace(b"group7\0", b"group0\0"))
+    with h5py.File(path) as file:
+        headers = Headers(RawFile.of(file.id))
+        assert headers.links(headers.header(h5o.get_info(file.id).addr)) is None
+
+
+def test_the_name_of_an_attribute_ends_where_hdf5_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["value"] = 1.5
+    path.write_bytes(path.read_bytes().replace(b"value\0", b"value!"))
+    with h5py.File(path) as file:
+        assert read(path) == dict(file.attrs) == {"value": 1.5}
+
+
 def links_by_h5py(group: h5py.Group) -> list[LinkRecord]:
     def record(name: str) -> LinkRecord:
         link = group.get(name, getlink=True)

@@ -528,6 +528,40 @@ def test_what_is_moved_is_changed_as_well(arrays):
             np.testing.assert_array_equal(group["data"][30:], more)
 
 
+@pytest.mark.parametrize("seen", [False, True])
+def test_an_object_is_renamed_and_then_deleted(path, seen):
+    with nwb.open(path, "r+") as session:
+        for name in ("one", "two"):
+            session.acquisition.add(series(name))
+        session.save()
+        group = session["/acquisition"]
+        if seen:
+            assert "one" in group.children
+        session.acquisition["one"].name = "other"
+        session.processing["ophys"].name = "later"
+        del session.acquisition["other"], session.processing["later"]
+        group.children.add(series("three"))
+        session.save()
+        assert list(group.children) == list(session.acquisition)
+        assert session["/acquisition/three"] is session.acquisition["three"]
+        with pytest.raises(nwb.MemberNotFoundError, match="there is no 'one'"):
+            session["/acquisition/one"]
+    with h5py.File(path) as file:
+        assert set(file["acquisition"]) == {"TwoPhotonSeries", "two", "three"}
+        assert set(file["processing"]) == {"behavior"}
+
+
+def test_members_of_a_group_are_those_of_the_collection_over_it(path):
+    with nwb.open(path, "r+") as session:
+        added = session.acquisition.add(series())
+        assert session["/acquisition"].children is session.acquisition
+        assert session["/acquisition/extra"] is added
+        session["/acquisition"].children = []
+        assert len(session.acquisition) == 0
+        session.discard()
+        assert list(session["/acquisition"].children) == ["TwoPhotonSeries"]
+
+
 def test_names_are_swapped(path):
     with nwb.open(path, "r+") as session:
         one, two = session.acquisition.add(series("one", 3)), series("two", 4)

@@ -36,6 +36,7 @@ _SYMBOLS: Final = 0x11
 _ATTRIBUTE_INFO: Final = 0x15
 _LAST: Final = 0x17
 _SHARED: Final = 0x02
+_DESCRIBED: Final = {_SPACE, _TYPE}
 _PREFIX: Final = 16
 """Bytes of a header before its messages."""
 
@@ -46,6 +47,7 @@ _MOST_HEAPS: Final = 256
 _CONTIGUOUS: Final = 1
 _UNDEFINED: Final = (1 << 64) - 1
 
+_COUNT: Final = Struct("<H").unpack_from
 _U32: Final = Struct("<I").unpack_from
 _PLACE: Final = Struct("<QQ").unpack_from
 _MESSAGE: Final = Struct("<HHB").unpack_from
@@ -136,11 +138,12 @@ class Headers:
         if _ATTRIBUTE_INFO in others:  # they may lie in a heap of their own
             attributes = None
         named = None if attributes is None else self._attributes(attributes)
-        if _LAYOUT in others:
-            return _dataset(named, *map(others.get, (_SPACE, _TYPE, _LAYOUT)))
-        if _SYMBOLS in others:
-            return Header(True, named, table=_table(others[_SYMBOLS]))
-        return Header(True if _LINK_INFO in others else None, named)
+        is_group = _SYMBOLS in others or _LINK_INFO in others
+        if is_group is (_LAYOUT in others) or (not is_group and not others.keys() >= _DESCRIBED):
+            return Header(None, named)  # a datatype, or damaged
+        if is_group:
+            return Header(True, named, table=_table(others.get(_SYMBOLS)))
+        return _dataset(named, *map(others.get, (_SPACE, _TYPE, _LAYOUT)))
 
     def links(self, header: Header) -> list[LinkRecord] | None:
         """Read the links of a group in the order of their names; None where that is for HDF5."""
@@ -191,6 +194,7 @@ class Headers:
         end = _PREFIX + _U32(raw, 8)[0]
         if end > len(raw):
             raw = self._read(address, end)
+        (left,) = _COUNT(raw, 2)
         blocks = [(raw, _PREFIX, end)]
         for raw, at, end in blocks:
             if end > len(raw):
@@ -198,6 +202,7 @@ class Headers:
             while at + 8 <= end:
                 kind, size, flags = _MESSAGE(raw, at)
                 at += 8
+                left -= 1
                 if at + size > end or kind > _LAST:
                     raise NotPlainError
                 if kind == _CONTINUATION:
@@ -208,6 +213,8 @@ class Headers:
                 elif kind:
                     yield kind, flags, (raw, at, at + size)
                 at += size
+        if left:
+            raise NotPlainError
 
     def _attributes(self, places: list[_Place]) -> dict[str, Any] | None:
         try:
@@ -230,7 +237,7 @@ class Headers:
         data = space + (space_size + up & ~up)
         if raw[space + 1] or (raw[space] != 1 and raw[space : space + 4 : 3] != b"\2\0"):
             raise NotPlainError  # an array, or a null dataspace
-        text = raw[name : name + name_size].partition(b"\0")[0]
+        text = raw[name : name + name_size - 1].partition(b"\0")[0]
         if _is_text(raw, kind):
             if data + 16 > end:
                 raise NotPlainError

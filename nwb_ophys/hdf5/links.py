@@ -102,7 +102,8 @@ def links_in_table(read: Read, tree: int, heap: int) -> list[LinkRecord]:
         Where the table is not what HDF5 makes, or damaged.
     """
     names = _names(read, heap)
-    found: list[tuple[bytes, LinkRecord]] = []
+    found: list[LinkRecord] = []
+    last = b""
     for node in _nodes(read, tree):
         raw = read(node, _NODE_BYTES)
         (count,) = _COUNT(raw, 6)
@@ -113,16 +114,17 @@ def links_in_table(read: Read, tree: int, heap: int) -> list[LinkRecord]:
             raise NotPlainError
         for name_at, address, kind, target_at in _ENTRY.iter_unpack(raw[8:end]):
             name = _text(names, name_at)
+            if name <= last:  # out of order, where HDF5 finds it not
+                raise NotPlainError
+            last = name
             if kind == _SOFT:
                 target = decode_text(_text(names, target_at))
-                record = LinkRecord(decode_text(name), "soft", target=target)
+                found.append(LinkRecord(decode_text(name), "soft", target=target))
             elif kind < _SOFT:
-                record = LinkRecord(decode_text(name), "hard", address)
+                found.append(LinkRecord(decode_text(name), "hard", address))
             else:
                 raise NotPlainError
-            found.append((name, record))
-    found.sort()
-    return [record for _, record in found]
+    return found
 
 
 def _nodes(read: Read, tree: int) -> list[int]:

@@ -107,7 +107,7 @@ class Bound:
         """Iterate over the collections that may hold the object, those of new objects included."""
         parent, _, own = self.node.path.rpartition("/")
         with suppress(NWBError):
-            self.session.root[parent or "/"]
+            self.session.root._located(parent)
         owners = self.session.loaded(self.node.source)
         for owner in owners:
             for field in layout_of(type(owner)).fields.values():

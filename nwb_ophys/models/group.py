@@ -63,6 +63,11 @@ class GroupModel(ConfiguredBaseModel):
             root = self._binding.session.root
             if root is not self:
                 return root[path]
+        model, groups = self._located(path)
+        return model._structural(groups) if groups else model
+
+    def _located(self, path: str) -> tuple[Any, tuple[str, ...]]:
+        """Find the object at a path below this one, or the one that declares the group there."""
         model: Any = self
         groups: tuple[str, ...] = ()
         for part in path.strip("/").split("/"):
@@ -70,14 +75,14 @@ class GroupModel(ConfiguredBaseModel):
                 continue
             if not isinstance(model, GroupModel):
                 raise model_error(model, f"a {type(model).__name__} has no members", part)
-            found = model._member(groups, part)
-            if found is not None:
-                model, groups = found, ()
-            elif (*groups, part) in set(layout_of(type(model)).structural_groups):
+            if (*groups, part) in layout_of(type(model)).structural_groups:
                 groups = (*groups, part)
-            else:
+                continue
+            found = model._member(groups, part)
+            if found is None:
                 raise model._no_member(groups, part)
-        return model._structural(groups) if groups else model
+            model, groups = found, ()
+        return model, groups
 
     def _member(self, groups: tuple[str, ...], name: str) -> Any:
         """Find a member by its name in the file, in memory first, else in the file."""
@@ -301,3 +306,32 @@ class Group(GroupModel):
     """
 
     name: Annotated[str, Internal()]
+
+    def __getattr__(self, name: str) -> Any:
+        holder = self._holder() if name == "children" else None
+        return super().__getattr__(name) if holder is None else getattr(*holder)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        holder = self._holder() if name == "children" else None
+        if holder is None:
+            super().__setattr__(name, value)
+        else:
+            setattr(*holder, value)
+
+    def _holder(self) -> tuple[Any, str] | None:
+        """Name the object and its field that hold the members, where not the group does.
+
+        What is declared as a collection of the object above is one, however it is reached.
+        """
+        binding = self._binding
+        if binding is None or binding.node.source is not binding.session.source:
+            return None
+        try:
+            owner, groups = binding.session.root._located(self.hdf5_path)
+        except NWBError:  # it was deleted
+            return None
+        layout = layout_of(type(owner))
+        collections = layout.collections.get(groups, ())
+        if not groups or len(collections) != 1 or layout.members.get(groups):
+            return None
+        return owner, collections[0].name
