@@ -19,6 +19,7 @@ import pytest
 from small import MOVIE, PLANE, ROIS, SEGMENTATION, TRACES, frames, small_session
 
 import nwb_ophys as nwb
+from nwb_ophys.hdf5 import nodes
 from nwb_ophys.layout import layout_of
 
 
@@ -374,6 +375,34 @@ class TestThreads:
                 done.set()
             for future in futures:
                 future.result()
+
+    @pytest.mark.parametrize("what", ["header", "attributes", "links"])
+    def test_what_was_read_of_a_replaced_file_is_not_kept(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    ) -> None:
+        with nwb.open(path) as session:
+            node, lock = session[MOVIE]._binding.node, session._binding.session.source.lock
+            node.forget()
+            reading: list[int] = []
+            version = 0
+
+            class Lock:  # as soon as it is let go, another thread replaces the file
+                def __enter__(self) -> None:
+                    lock.acquire()
+                    reading.append(version)
+
+                def __exit__(self, *error: Any) -> None:
+                    nonlocal version
+                    reading.pop()
+                    lock.release()
+                    if not reading and not version:
+                        version += 1
+                        node.forget()
+
+            monkeypatch.setattr(nodes.Node, f"_read_{what}", lambda node: {"version": version})
+            monkeypatch.setattr(node.source, "lock", Lock())
+            assert getattr(node, what) == {"version": 0}
+            assert getattr(node, what) == {"version": 1}
 
     def test_two_sessions_of_one_file(self, path: Path) -> None:
         with nwb.open(path) as one, nwb.open(path) as two:

@@ -397,13 +397,15 @@ class LazyArray(ArrayLike):
 
     @property
     def _form(self) -> Form:
-        if self._form_cache is None or self._seen != self._handle.generation:
+        # Not looked up again: another thread may change the array, or replace the file.
+        form = self._form_cache
+        if form is None or self._seen != self._handle.generation:
             with self._handle.lock:
                 if self._seen != self._handle.generation:
                     self._storage_cache = None
                     self._seen = self._handle.generation
-                self._form_cache = self._read_form()
-        return self._form_cache
+                form = self._form_cache = self._read_form()
+        return form
 
     def _read_form(self) -> Form:
         known, pending = self._handle.form(), self._handle.pending
@@ -423,11 +425,12 @@ class LazyArray(ArrayLike):
 
     @property
     def _storage(self) -> Storage:
-        if self._storage_cache is None or self._seen != self._handle.generation:
-            self._form  # noqa: B018  (drops what holds no longer)
+        storage = self._storage_cache
+        if storage is None or self._seen != self._handle.generation:
             with self._handle.lock:
-                self._storage_cache = Storage.of(self._handle.dataset(), self._form)
-        return self._storage_cache
+                form = self._form  # which drops what holds no longer
+                storage = self._storage_cache = Storage.of(self._handle.dataset(), form)
+        return storage
 
 
 def _has_bytes(stored: numpy.dtype[Any]) -> bool:

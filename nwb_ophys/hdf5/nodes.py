@@ -142,14 +142,16 @@ class Node:
     @property
     def header(self) -> Header:
         """What the object's header says of it, as far as that can be told without HDF5."""
-        if self._header is None:
-            self._header = self._read_header()
-        return self._header
+        # Kept under the lock, and not looked up again: another thread may replace the file.
+        header = self._header
+        if header is None:
+            with self.source.lock:
+                header = self._header = self._read_header()
+        return header
 
     def _read_header(self) -> Header:
-        with self.source.lock:
-            self._file_id()
-            return self.source.headers.header(self.address)
+        self._file_id()
+        return self.source.headers.header(self.address)
 
     def _file_id(self) -> Any:
         """Give the handle of the file that the object is in, if both are still there."""
@@ -283,49 +285,49 @@ class Node:
     @property
     def attributes(self) -> dict[str, Any]:
         """All attributes, read once; `Unreadable` stands for those that cannot be."""
-        if self._attributes is None:
-            self._attributes = self._read_attributes()
-        return self._attributes
+        attributes = self._attributes
+        if attributes is None:
+            with self.source.lock:
+                attributes = self._attributes = self._read_attributes()
+        return attributes
 
     def _read_attributes(self) -> dict[str, Any]:
-        with self.source.lock:
-            plain = self.header.attributes
-            if plain is not None:
-                return plain
-            own = self.id
-            # h5py hands the same info object to each call, so its values are taken at once.
-            listed: list[tuple[bytes, int]] = []
-            with explained(self.source, self.path, "the attributes cannot be listed"):
-                h5a.iterate(
-                    own, lambda name, info: listed.append((name, info.data_size)), info=True
-                )
-            found: dict[str, Any] = {}
-            reading = explained(self.source, self.path, "the attribute cannot be read")
-            for raw, size in listed:
-                reading.field = name = decode_text(raw)
-                try:
-                    with reading:
-                        found[name] = read_attribute(h5a.open(own, raw), size, self.source.id)
-                except DataError as error:  # which is no reason to lose the others
-                    found[name] = Unreadable(error)
-            return found
+        plain = self.header.attributes
+        if plain is not None:
+            return plain
+        own = self.id
+        # h5py hands the same info object to each call, so its values are taken at once.
+        listed: list[tuple[bytes, int]] = []
+        with explained(self.source, self.path, "the attributes cannot be listed"):
+            h5a.iterate(own, lambda name, info: listed.append((name, info.data_size)), info=True)
+        found: dict[str, Any] = {}
+        reading = explained(self.source, self.path, "the attribute cannot be read")
+        for raw, size in listed:
+            reading.field = name = decode_text(raw)
+            try:
+                with reading:
+                    found[name] = read_attribute(h5a.open(own, raw), size, self.source.id)
+            except DataError as error:  # which is no reason to lose the others
+                found[name] = Unreadable(error)
+        return found
 
     @property
     def links(self) -> dict[str, LinkRecord]:
         """All links of the group, read once; in creation order where the file keeps it."""
-        if self._links is None:
-            self._links = self._read_links()
-        return self._links
+        links = self._links
+        if links is None:
+            with self.source.lock:
+                links = self._links = self._read_links()
+        return links
 
     def _read_links(self) -> dict[str, LinkRecord]:
-        with self.source.lock:
-            if not self.is_group:
-                return {}
-            records = self.source.headers.links(self.header)
-            if records is None:
-                with explained(self.source, self.path, "the members of the group cannot be listed"):
-                    records = links_of(self.id)
-            return {record.name: record for record in records}
+        if not self.is_group:
+            return {}
+        records = self.source.headers.links(self.header)
+        if records is None:
+            with explained(self.source, self.path, "the members of the group cannot be listed"):
+                records = links_of(self.id)
+        return {record.name: record for record in records}
 
     # -- walking -----------------------------------------------------------------------------
 
