@@ -356,7 +356,7 @@ def test_an_interrupt_of_storing_leaves_nobody_waiting(
     elif step == "while":
         monkeypatch.setattr(turns, "write_stored", interrupted)
     else:
-        monkeypatch.setattr(mine._changed, "notify_all", interrupted)
+        monkeypatch.setattr(mine, "_tell", interrupted)
     with pytest.raises(KeyboardInterrupt):
         mine.ready(mine.next(), (0,), b"")
     assert len(stored) == (step == "after")

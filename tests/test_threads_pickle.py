@@ -14,12 +14,16 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from small import MOVIE, PLANE, ROIS, SEGMENTATION, TRACES, frames, small_session
 
 import nwb_ophys as nwb
 from nwb_ophys.hdf5 import nodes
+from nwb_ophys.hdf5.fetching import Stored, fetch
+from nwb_ophys.hdf5.raw import RawFile
+from nwb_ophys.hdf5.selection import plan
 from nwb_ophys.layout import layout_of
 
 
@@ -403,6 +407,25 @@ class TestThreads:
             monkeypatch.setattr(node.source, "lock", Lock())
             assert getattr(node, what) == {"version": 0}
             assert getattr(node, what) == {"version": 1}
+
+    def test_a_read_as_another_dtype_in_between(self, tmp_path: Path) -> None:
+        values = np.arange(12, dtype="i2").reshape(4, 3)
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["data"] = values
+        with h5py.File(tmp_path / "a.h5") as file:
+            block = plan(values.shape, slice(1, 3), values.shape).blocks
+            other = np.zeros((2, 3), "f4")
+
+            def raw() -> RawFile | None:
+                if not other.any():  # what another thread does meanwhile
+                    fetch(stored, block, other)
+                return RawFile.of(file.id)
+
+            stored = Stored(file["data"].id, raw)
+            found = np.zeros((2, 3), "i2")
+            assert stored.read(block, found)
+            np.testing.assert_array_equal(found, values[1:3])
+            np.testing.assert_array_equal(other, values[1:3])
 
     def test_two_sessions_of_one_file(self, path: Path) -> None:
         with nwb.open(path) as one, nwb.open(path) as two:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy
 from h5py import h5d, h5f, h5i, h5s, h5z
@@ -34,6 +34,16 @@ class Fetch(Protocol):
         """Fill `out`."""
 
 
+class _Lie(NamedTuple):
+    """How data lie that are stored as elements of a dtype, where they are read past HDF5."""
+
+    dtype: numpy.dtype[Any]
+    chunks: Chunks | None = None
+    offset: int | None = None
+    row: tuple[int, ...] = ()
+    row_bytes: int = 0
+
+
 class Stored:
     """An open dataset, and what is known of how to read it.
 
@@ -45,26 +55,12 @@ class Stored:
         Gives the bytes of its file; None where only HDF5 can read them.
     """
 
-    __slots__ = (
-        "_chunks",
-        "_dtype",
-        "_offset",
-        "_raw",
-        "_row",
-        "_row_bytes",
-        "dataset",
-        "is_filled",
-        "lies_inside",
-    )
+    __slots__ = ("_lie", "_raw", "dataset", "is_filled", "lies_inside")
 
     def __init__(self, dataset: h5d.DatasetID, raw: Callable[[], RawFile | None]) -> None:
         self.dataset = dataset
         self._raw = raw
-        self._dtype: numpy.dtype[Any] | None = None
-        self._chunks: Chunks | None = None
-        self._offset: int | None = None
-        self._row: tuple[int, ...] = ()
-        self._row_bytes = 0
+        self._lie: _Lie | None = None
         self.is_filled = has_fill_value(dataset.get_create_plist())
         """Whether HDF5 gives a value to what was never written, and does not just skip it."""
         self.lies_inside = not any(external_files(dataset))
@@ -78,9 +74,10 @@ class Stored:
         ChunkError
             Where a chunk cannot be decoded.
         """
-        if self._dtype != out.dtype:
-            self._look_at(out.dtype)
-        if self._chunks is None and self._offset is None:
+        lie = self._lie  # of this read: other threads may ask for other dtypes
+        if lie is None or lie.dtype != out.dtype:
+            lie = self._lie = self._look_at(out.dtype)
+        if lie.chunks is None and lie.offset is None:
             return False
         raw = self._raw()
         # Whether addresses count the user block depends on the release of HDF5.
@@ -89,61 +86,63 @@ class Stored:
         with raw.held() as possible:
             if not possible:  # the file was closed, or is written to, just now
                 return False
-            if self._chunks is not None:
-                return self._chunks.read(raw, blocks, out)
-            return all(self._read_run(raw, block, out) for block in blocks)
+            if lie.chunks is not None:
+                return lie.chunks.read(raw, blocks, out)
+            return all(_read_run(raw, lie, block, out) for block in blocks)
 
-    def _look_at(self, dtype: numpy.dtype[Any]) -> None:
+    def _look_at(self, dtype: numpy.dtype[Any]) -> _Lie:
         """See how data lie that are stored as elements of this dtype."""
-        self._chunks = self._offset = None
-        if not dtype.hasobject and self._is_stored_as(dtype):
-            self._chunks = Chunks.of(self.dataset, dtype)
-            layout = self.dataset.get_create_plist().get_layout()
-            if layout == h5d.CONTIGUOUS and self.lies_inside:
-                self._offset = self.dataset.get_offset()
-                self._row = self.dataset.shape[1:]
-                self._row_bytes = math.prod(self._row) * dtype.itemsize
-        self._dtype = dtype
+        if dtype.hasobject or not self._is_stored_as(dtype):
+            return _Lie(dtype)
+        chunks = Chunks.of(self.dataset, dtype)
+        layout = self.dataset.get_create_plist().get_layout()
+        if layout != h5d.CONTIGUOUS or not self.lies_inside:
+            return _Lie(dtype, chunks)
+        row = self.dataset.shape[1:]
+        size = math.prod(row) * dtype.itemsize
+        return _Lie(dtype, chunks, self.dataset.get_offset(), row, size)
 
     def _is_stored_as(self, dtype: numpy.dtype[Any]) -> bool:
         return bool(self.dataset.get_type().equal(memory_type(self.dataset, dtype)))
 
-    def _read_run(self, raw: RawFile, block: Block, out: NDArray[Any]) -> bool:
-        """Read rows, or one run of each; leave all else, and short files, to HDF5."""
-        if not block.shape or block.pick is not None:
-            return False
-        target = out if block.at is None else out[block.at]
-        if not target.flags.c_contiguous:
-            return False
-        assert self._offset is not None
-        buffer = memoryview(target.reshape(-1).view(numpy.uint8).data)
-        rows, step = block.shape[0], block.step[0]
-        start = self._offset + block.start[0] * self._row_bytes
-        if block.shape[1:] == self._row and (step == 1 or rows == 1):
-            return raw.read_into(start, buffer)
-        within = self._run_in_row(block, out.dtype.itemsize)
-        if within is None or self._row_bytes < _FAR:
-            return False
-        size = len(buffer) // rows
-        return all(
-            raw.read_into(
-                start + within + row * step * self._row_bytes, buffer[row * size : (row + 1) * size]
-            )
-            for row in range(rows)
-        )
 
-    def _run_in_row(self, block: Block, itemsize: int) -> int | None:
-        """Tell where in each row a block lies, if it is one run of it; None if it is not."""
-        within, stride, whole = 0, itemsize, True
-        for start, count, step, length in zip(
-            block.start[:0:-1], block.shape[:0:-1], block.step[:0:-1], self._row[::-1], strict=True
-        ):
-            if count > 1 and (step != 1 or not whole):
-                return None
-            whole = whole and count == length
-            within += start * stride
-            stride *= length
-        return within
+def _read_run(raw: RawFile, lie: _Lie, block: Block, out: NDArray[Any]) -> bool:
+    """Read rows, or one run of each; leave all else, and short files, to HDF5."""
+    if not block.shape or block.pick is not None:
+        return False
+    target = out if block.at is None else out[block.at]
+    if not target.flags.c_contiguous:
+        return False
+    assert lie.offset is not None
+    buffer = memoryview(target.reshape(-1).view(numpy.uint8).data)
+    rows, step = block.shape[0], block.step[0]
+    start = lie.offset + block.start[0] * lie.row_bytes
+    if block.shape[1:] == lie.row and (step == 1 or rows == 1):
+        return raw.read_into(start, buffer)
+    within = _run_in_row(block, lie.row, out.dtype.itemsize)
+    if within is None or lie.row_bytes < _FAR:
+        return False
+    size = len(buffer) // rows
+    return all(
+        raw.read_into(
+            start + within + row * step * lie.row_bytes, buffer[row * size : (row + 1) * size]
+        )
+        for row in range(rows)
+    )
+
+
+def _run_in_row(block: Block, row: tuple[int, ...], itemsize: int) -> int | None:
+    """Tell where in each row a block lies, if it is one run of it; None if it is not."""
+    within, stride, whole = 0, itemsize, True
+    for start, count, step, length in zip(
+        block.start[:0:-1], block.shape[:0:-1], block.step[:0:-1], row[::-1], strict=True
+    ):
+        if count > 1 and (step != 1 or not whole):
+            return None
+        whole = whole and count == length
+        within += start * stride
+        stride *= length
+    return within
 
 
 def fetch(stored: Stored, blocks: Sequence[Block], out: NDArray[Any]) -> None:

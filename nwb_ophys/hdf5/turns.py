@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from nwb_ophys.hdf5.stored import write_stored
@@ -28,9 +29,8 @@ class Turns:
         self._due = 0
         self._stored = 0
         self._waiting: dict[int, tuple[tuple[int, ...], Any]] = {}
-        # Held by itself: to enter a condition is Python, and an interrupt there leaves it held.
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._waiters: list[threading.Lock] = []
         self._storing = False
         self._failure: BaseException | None = None
 
@@ -48,13 +48,11 @@ class Turns:
         with self._lock:
             self._failure = self._failure or error
             self.ended = True
-            self._changed.notify_all()
+            self._tell()
 
     def wait_for(self, turn: int) -> None:
         """Wait until a chunk is stored, or raise what went wrong."""
-        with self._lock:
-            while self._stored <= turn and self._failure is None:
-                self._changed.wait()
+        self._wait_until(lambda: self._stored > turn or self._failure is not None)
         self.check()
 
     def end(self) -> None:
@@ -63,14 +61,29 @@ class Turns:
         interrupt: KeyboardInterrupt | None = None
         while self._storing:  # the dataset must not be closed before
             try:
-                with self._lock:
-                    while self._storing:
-                        self._changed.wait()
+                self._wait_until(lambda: not self._storing)
             except KeyboardInterrupt as error:
                 interrupt = error
         self._waiting.clear()
         if interrupt is not None:
             raise interrupt
+
+    def _wait_until(self, holds: Callable[[], bool]) -> None:
+        # An interrupt within a condition's wait leaves its lock in whatever state; a lock is
+        # waited for or it is not.
+        while True:
+            with self._lock:
+                if holds():
+                    return
+                waiter = threading.Lock()
+                waiter.acquire()
+                self._waiters.append(waiter)
+            waiter.acquire()
+
+    def _tell(self) -> None:
+        """Let all who wait look again."""
+        while self._waiters:
+            self._waiters.pop().release()
 
     def ready(self, turn: int, offset: tuple[int, ...], encoded: Any) -> None:
         """Take an encoded chunk, and store all those whose turn it is."""
@@ -86,16 +99,16 @@ class Turns:
                     chunk = None if self.ended else self._waiting.pop(self._due, None)
                     if chunk is None:
                         self._storing = mine = False
-                        self._changed.notify_all()
+                        self._tell()
                         return
                     self._due += 1
                 write_stored(self._dataset, *chunk)
                 with self._lock:
                     self._stored += 1
-                    self._changed.notify_all()
+                    self._tell()
         except BaseException:
             if mine:  # an interrupt, too, may come anywhere, and `end` would wait for ever
                 with self._lock:
                     self._storing = False
-                    self._changed.notify_all()
+                    self._tell()
             raise
