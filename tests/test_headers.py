@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import random
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,19 @@ def test_what_kind_of_object_a_damaged_header_has_is_left_to_hdf5(
     path.write_bytes(whole)
     with h5py.File(path) as file:
         assert Headers(RawFile.of(file.id)).header(address) == Header(None, {})
+
+
+@pytest.mark.parametrize("kind", [0x01, 0x03, 0x08, 0x11])
+def test_an_empty_message_at_the_end_is_left_to_hdf5(kind: int) -> None:
+    kinds = [other for other in (0x01, 0x03, 0x08) if kind != 0x11 and other != kind]
+    full = b"".join(struct.pack("<HHBxxx24s", one, 24, 0, b"\x03\x01") for one in kinds)
+    body = full + struct.pack("<HHBxxx", kind, 0, 0)
+    headers = Headers(None)
+    headers._are_stored = True
+    whole = struct.pack("<BxHIIxxxx", 1, len(kinds) + 1, 1, len(body)) + body
+    headers._read = lambda at, size, most=0: whole[at : at + size]  # type: ignore[method-assign]
+    header = headers.header(0)
+    assert (header.shape, header.dtype, header.data, header.table) == (None, None, None, None)
 
 
 def test_a_header_without_all_its_messages_is_left_to_hdf5(tmp_path: Path) -> None:

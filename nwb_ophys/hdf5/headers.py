@@ -122,19 +122,22 @@ class Headers:
         """Read the header at an address, as far as it is plain."""
         if not self._are_stored:
             return _NOTHING
-        attributes: list[_Place] | None = []
-        others: dict[int, _Place | None] = {}
         try:
-            for kind, flags, place in self._messages(address):
-                if kind == _ATTRIBUTE:
-                    if flags & _SHARED:
-                        attributes = None
-                    elif attributes is not None:
-                        attributes.append(place)
-                else:
-                    others.setdefault(kind, None if flags & _SHARED else place)
+            return self._header(address)
         except _DAMAGE:
             return _NOTHING
+
+    def _header(self, address: int) -> Header:
+        attributes: list[_Place] | None = []
+        others: dict[int, _Place | None] = {}
+        for kind, flags, place in self._messages(address):
+            if kind == _ATTRIBUTE:
+                if flags & _SHARED:
+                    attributes = None
+                elif attributes is not None:
+                    attributes.append(place)
+            else:
+                others.setdefault(kind, None if flags & _SHARED else place)
         if _ATTRIBUTE_INFO in others:  # they may lie in a heap of their own
             attributes = None
         named = None if attributes is None else self._attributes(attributes)
@@ -303,7 +306,7 @@ def _shape(place: _Place | None) -> tuple[int, ...] | None:
     if place is None:
         return None
     raw, at, end = place
-    version, rank = raw[at : at + 2]
+    version, rank = raw[at], raw[at + 1]
     first = at + (8 if version == 1 else 4)
     is_simple = version == 1 or (version == 2 and raw[at + 3] == (rank > 0))
     if not is_simple or first + 8 * rank > end:

@@ -7,8 +7,9 @@ Specification 3.0, III.A.1, III.B, III.C, III.D)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from h5py import h5g, h5l
 
@@ -16,15 +17,25 @@ from nwb_ophys.hdf5.values import decode_text
 
 __all__ = ["LinkRecord", "NotPlainError", "links_in_table", "links_of"]
 
-_TREE_BYTES: Final = 544  # both are what HDF5 makes by default, and are read at one go
-_NODE_BYTES: Final = 328
 _HEAP: Final = Struct("<QQQ").unpack_from
 _COUNT: Final = Struct("<H").unpack_from
-_ENTRY: Final = Struct("<QQI4xI12x")
-_ENTRY_BYTES: Final = 40
 _MOST_NAMES: Final = 1 << 24
 _MOST_NODES: Final = 1 << 16
 _SOFT: Final = 2
+
+
+class _Kind(NamedTuple):
+    """How nodes of a kind are laid out: two bytes at 6 tell how many entries there are."""
+
+    signature: bytes
+    size: int
+    """What HDF5 makes by default, which is read at one go."""
+    first: int
+    entry: Struct
+
+
+_TREE: Final = _Kind(b"TREE\0", 544, 24, Struct("<QQ"))
+_NODE: Final = _Kind(b"SNOD\1", 328, 8, Struct("<QQI4xI12x"))
 
 
 class LinkRecord(NamedTuple):
@@ -105,14 +116,8 @@ def links_in_table(read: Read, tree: int, heap: int) -> list[LinkRecord]:
     found: list[LinkRecord] = []
     last = b""
     for node in _nodes(read, tree):
-        raw = read(node, _NODE_BYTES)
-        (count,) = _COUNT(raw, 6)
-        end = 8 + count * _ENTRY_BYTES
-        if end > len(raw):
-            raw = read(node, end)
-        if raw[:5] != b"SNOD\1" or end > len(raw):
-            raise NotPlainError
-        for name_at, address, kind, target_at in _ENTRY.iter_unpack(raw[8:end]):
+        _, entries = _listing(read, node, _NODE)
+        for name_at, address, kind, target_at in entries:
             name = _text(names, name_at)
             if name <= last:  # out of order, where HDF5 finds it not
                 raise NotPlainError
@@ -133,19 +138,27 @@ def _nodes(read: Read, tree: int) -> list[int]:
     while level:
         addresses, below = below, []
         for address in addresses:
-            raw = read(address, _TREE_BYTES)
-            (count,) = _COUNT(raw, 6)
-            end = 24 + 16 * count
-            if end > len(raw):
-                raw = read(address, end)
-            if raw[:5] != b"TREE\0" or end > len(raw) or (level > 0 and raw[5] != level - 1):
+            found, entries = _listing(read, address, _TREE)
+            if level > 0 and found != level - 1:
                 raise NotPlainError
-            below += Struct(f"<{2 * count}Q").unpack_from(raw, 24)[1::2]
-        level = raw[5]
+            below += [child for _, child in entries]
+        level = found
         is_endless = level > 0 and not below
         if is_endless or len(set(below)) != len(below) or len(below) > _MOST_NODES:
             raise NotPlainError
     return below
+
+
+def _listing(read: Read, address: int, kind: _Kind) -> tuple[int, Iterator[tuple[Any, ...]]]:
+    """Give the level of a node, which one of a tree has, and iterate over its entries."""
+    raw = read(address, kind.size)
+    (count,) = _COUNT(raw, 6)
+    end = kind.first + count * kind.entry.size
+    if end > len(raw):
+        raw = read(address, end)
+    if raw[:5] != kind.signature or end > len(raw):
+        raise NotPlainError
+    return raw[5], kind.entry.iter_unpack(raw[kind.first : end])
 
 
 def _names(read: Read, heap: int) -> bytes:
