@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -41,11 +42,12 @@ def make_plan(root: NWBFile) -> Plan:
     if plan.session is None:
         add_new(plan, "/", root)
     else:
+        rewritten: list[tuple[Any, FieldLayout]] = []
         for model in plan.session.loaded(plan.session.source):
-            _find_removals(plan, model)
+            rewritten += [(model, field) for field in _find_removals(plan, model)]
         find_moves(plan)
-        for model in plan.session.loaded(plan.session.source):
-            _find_replacement(plan, model)
+        for model, field in rewritten:
+            _find_replacement(plan, model, field)
         for path in [one for one in plan.removed if _goes_with_another(plan, one)]:
             del plan.removed[path]
         changed = []
@@ -73,7 +75,8 @@ def make_plan(root: NWBFile) -> Plan:
     return plan
 
 
-def _find_removals(plan: Plan, model: Any) -> None:
+def _find_removals(plan: Plan, model: Any) -> Iterator[FieldLayout]:
+    """Find what is deleted of an object; iterate over its changed fields that are its own data."""
     for one, members in collections_of(model):
         parent = join(model.hdf5_path, *one.groups)
         for name in members.removed:
@@ -87,19 +90,16 @@ def _find_removals(plan: Plan, model: Any) -> None:
             group = model._binding.group(one.groups)
             if group is not None and one.stored in group.links:
                 _remove_member(plan, model, one, group)
+        elif isinstance(one.marker, Value):
+            yield one
 
 
-def _find_replacement(plan: Plan, model: Any) -> None:
+def _find_replacement(plan: Plan, model: Any, field: FieldLayout) -> None:
     """Find whether a dataset is to be made anew, which is in the file still."""
     node = model._binding.node
-    for one in changed_fields(model):
-        if (
-            isinstance(one.marker, Value)
-            and not plan.is_removed(node.path)
-            and not _fits_in_place(node, model.__dict__[one.name])
-        ):
-            plan.removed[node.path] = True
-            plan.replaced[node.address] = node.path
+    if not plan.is_removed(node.path) and not _fits_in_place(node, model.__dict__[field.name]):
+        plan.removed[node.path] = True
+        plan.replaced[node.address] = node.path
 
 
 def _goes_with_another(plan: Plan, path: str) -> bool:
