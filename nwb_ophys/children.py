@@ -67,6 +67,12 @@ class Children(MutableMapping[str, T], Generic[T]):
         if isinstance(items, Mapping):
             for name, item in items.items():
                 self._insert(name, item)
+        elif isinstance(getattr(items, "name", None), str):  # its members would be taken instead
+            raise SchemaError(
+                f"expected objects by name or a list of objects, found a single one, {items!r}",
+                path=place or None,
+                hint="put it into a list, or use `add`",
+            )
         else:
             for item in items:
                 self.add(item)

@@ -13,6 +13,7 @@ import h5py
 import killing
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from pynwb import NWBHDF5IO
 from scripts import start
 
@@ -560,6 +561,17 @@ def test_members_of_a_group_are_those_of_the_collection_over_it(path):
         assert len(session.acquisition) == 0
         session.discard()
         assert list(session["/acquisition"].children) == ["TwoPhotonSeries"]
+
+
+def test_one_object_is_no_collection(path):
+    with nwb.open(path, "r+") as session:
+        before = list(session.acquisition)
+        for one in (nwb.Device(name="d"), session.processing["ophys"], series()):
+            with pytest.raises(ValidationError, match=r"found a single one, <.*put it into a list"):
+                session.acquisition = one
+            with pytest.raises(ValidationError, match=r"found a single one, <.*put it into a list"):
+                nwb.ProcessingModule(name="p", description="d", children=one)
+        assert list(session.acquisition) == before
 
 
 def test_names_are_swapped(path):
